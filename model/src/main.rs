@@ -1,0 +1,2 @@
+//! Builds the static embedding model.
+fn main() {}

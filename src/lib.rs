@@ -1,0 +1,1 @@
+//! Code search for AI assistants over the Model Context Protocol, stored in PostgreSQL.
