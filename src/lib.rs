@@ -1,1 +1,3 @@
 //! Code search for AI assistants over the Model Context Protocol, stored in PostgreSQL.
+
+pub mod pool;
