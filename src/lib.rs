@@ -1,3 +1,6 @@
 //! Code search for AI assistants over the Model Context Protocol, stored in PostgreSQL.
 
+pub mod jobs;
 pub mod pool;
+pub mod project;
+pub mod store;

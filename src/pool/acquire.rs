@@ -101,7 +101,7 @@ async fn acquire<C: Connect>(shared: &Arc<Shared<C>>) -> Result<Lease<C>, Acquir
 
 fn timed_out<C: Connect>(shared: &Shared<C>, started: Instant) -> AcquireError {
     count(&shared.statistics.timed_out);
-    AcquireError::TimedOut { waited: started.elapsed(), snapshot: shared.snapshot() }
+    AcquireError::TimedOut { waited: started.elapsed(), snapshot: Box::new(shared.snapshot()) }
 }
 
 fn lend<C: Connect>(shared: &Arc<Shared<C>>, slot: Slot<C::Connection>) -> Lease<C> {

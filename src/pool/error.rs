@@ -17,7 +17,7 @@ pub enum AcquireError {
         /// How long the caller waited.
         waited: Duration,
         /// The pool at the moment of giving up.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
     /// The database does not answer, so waiting would be in vain.
     #[error(transparent)]

@@ -1,0 +1,217 @@
+//! Table `indexing_jobs` of the registry.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{Failure, JobError, Progress};
+use crate::pool::PgLease;
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum JobState {
+    /// Accepted, waiting for its turn.
+    Pending,
+    /// At work.
+    Running,
+    /// Done.
+    Completed,
+    /// Given up.
+    Failed,
+}
+
+impl JobState {
+    /// Whether the job will never change again.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+}
+
+/// A job's row.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct JobStatus {
+    /// Its id.
+    pub id: Uuid,
+    /// The project it is for.
+    pub project_id: Uuid,
+    /// The repository it indexes.
+    pub repo_path: String,
+    /// Whether unchanged files are indexed again.
+    pub force_reindex: bool,
+    /// Where it is in its life.
+    pub status: JobState,
+    /// What is being done.
+    pub phase: Option<String>,
+    /// A stable code, when it failed.
+    pub error_code: Option<String>,
+    /// What happened, why, and what to do, when it failed.
+    pub error_message: Option<String>,
+    /// Files found by the walk.
+    pub files_scanned: i64,
+    /// Files whose chunks were written.
+    pub files_indexed: i64,
+    /// Files that were in the index already.
+    pub files_unchanged: i64,
+    /// Files that a rule keeps out.
+    pub files_skipped: i64,
+    /// Files that could not be read.
+    pub files_failed: i64,
+    /// Chunks written.
+    pub chunks_created: i64,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// The unfinished job of a repository.
+pub(super) async fn active(
+    on: impl PgExecutor<'_>,
+    project_id: Uuid,
+    repo_path: &str,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT id FROM indexing_jobs
+         WHERE project_id = $1 AND repo_path = $2 AND status IN ('pending', 'running')",
+    )
+    .bind(project_id)
+    .bind(repo_path)
+    .fetch_optional(on)
+    .await
+}
+
+/// Accepts a job. Returns its id, or that of the unfinished job of the same repository and `true`.
+pub(super) async fn enqueue(
+    on: &mut PgLease,
+    project_id: Uuid,
+    repo_path: &str,
+    force_reindex: bool,
+) -> Result<(Uuid, bool), JobError> {
+    loop {
+        let accepted: Option<Uuid> = sqlx::query_scalar(
+            "INSERT INTO indexing_jobs (project_id, repo_path, force_reindex) VALUES ($1, $2, $3)
+             ON CONFLICT (project_id, repo_path) WHERE status IN ('pending', 'running') DO NOTHING
+             RETURNING id",
+        )
+        .bind(project_id)
+        .bind(repo_path)
+        .bind(force_reindex)
+        .fetch_optional(&mut *on)
+        .await?;
+        if let Some(id) = accepted {
+            return Ok((id, false));
+        }
+        // The job that stood in the way may have finished by now; then there is room for this one.
+        if let Some(id) = active(&mut *on, project_id, repo_path).await? {
+            return Ok((id, true));
+        }
+    }
+}
+
+/// A job.
+pub(super) async fn find(
+    on: impl PgExecutor<'_>,
+    id: Uuid,
+) -> Result<Option<JobStatus>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, project_id, repo_path, force_reindex, status, phase, error_code, error_message,
+                files_scanned, files_indexed, files_unchanged, files_skipped, files_failed,
+                chunks_created, created_at, started_at, completed_at
+         FROM indexing_jobs WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(on)
+    .await
+}
+
+/// Begins a pending job.
+pub(super) async fn begin(on: &mut PgLease, id: Uuid) -> Result<(), JobError> {
+    sqlx::query(
+        "UPDATE indexing_jobs SET status = 'running', started_at = now(), heartbeat_at = now()
+         WHERE id = $1 AND status = 'pending'",
+    )
+    .bind(id)
+    .execute(on)
+    .await?;
+    Ok(())
+}
+
+/// Signs an unfinished job and writes its progress.
+pub(super) async fn sign(
+    on: impl PgExecutor<'_>,
+    id: Uuid,
+    progress: Progress,
+) -> Result<(), sqlx::Error> {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    sqlx::query(
+        "UPDATE indexing_jobs SET heartbeat_at = now(), phase = $2, files_scanned = $3,
+             files_indexed = $4, files_unchanged = $5, files_skipped = $6, files_failed = $7,
+             chunks_created = $8
+         WHERE id = $1 AND status IN ('pending', 'running')",
+    )
+    .bind(id)
+    .bind(progress.phase)
+    .bind(count(progress.scanned))
+    .bind(count(progress.indexed))
+    .bind(count(progress.unchanged))
+    .bind(count(progress.skipped))
+    .bind(count(progress.failed))
+    .bind(count(progress.chunks))
+    .execute(on)
+    .await
+    .map(drop)
+}
+
+/// Ends a job well.
+pub(super) async fn complete(on: impl PgExecutor<'_>, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE indexing_jobs SET status = 'completed', phase = NULL, completed_at = now()
+         WHERE id = $1 AND status = 'running'",
+    )
+    .bind(id)
+    .execute(on)
+    .await
+    .map(drop)
+}
+
+/// Ends a job badly.
+pub(super) async fn fail(
+    on: impl PgExecutor<'_>,
+    id: Uuid,
+    failure: &Failure,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE indexing_jobs SET status = 'failed', phase = NULL, completed_at = now(),
+             error_code = $2, error_message = $3
+         WHERE id = $1 AND status IN ('pending', 'running')",
+    )
+    .bind(id)
+    .bind(failure.code)
+    .bind(&failure.message)
+    .execute(on)
+    .await
+    .map(drop)
+}
+
+/// Ends the jobs whose process gave no sign of life for `limit`. Returns how many.
+pub(super) async fn fail_orphans(
+    on: impl PgExecutor<'_>,
+    limit: Duration,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query(
+        "UPDATE indexing_jobs SET status = 'failed', phase = NULL, completed_at = now(),
+             error_code = 'ORPHANED',
+             error_message = 'the server that ran the job stopped; submit it again, it goes on where it ended'
+         WHERE status IN ('pending', 'running') AND heartbeat_at < now() - make_interval(secs => $1)",
+    )
+    .bind(limit.as_secs_f64())
+    .execute(on)
+    .await
+    .map(|done| done.rows_affected())
+}

@@ -1,0 +1,198 @@
+//! Projects: which one a request means, and the pool of its database.
+
+mod error;
+
+use std::collections::HashMap;
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+pub use error::ProjectError;
+
+use crate::pool::{self, PgPool, Postgres, Snapshot};
+use crate::store::databases::{self, DatabaseName};
+use crate::store::projects::{self, ProjectRow};
+use crate::store::{self, Schema};
+
+/// The registry's database.
+const REGISTRY: &str = "codebase_mcp_registry";
+
+/// The project that is meant when nobody names one; made on first use.
+const DEFAULT_PROJECT: &str = "default";
+const DEFAULT_ID: Uuid = Uuid::nil();
+const DEFAULT_DATABASE: &str = "cb_proj_default_00000000";
+
+/// A project with the pool of its database.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// The pool of its database; the only way to it.
+    pub pool: PgPool,
+}
+
+/// All projects of one PostgreSQL server.
+#[derive(Debug)]
+pub struct Projects {
+    server: PgConnectOptions,
+    pool_config: pool::Config,
+    registry: PgPool,
+    /// Held while a project is being opened, so that it is opened once.
+    open: Mutex<HashMap<Uuid, Project>>,
+}
+
+impl Projects {
+    /// Connects to the server that `server` describes, makes the registry if there is none, and brings it
+    /// to this program's schema.
+    ///
+    /// `server` names a database to connect to before the registry exists, such as `postgres`.
+    pub async fn connect(
+        server: PgConnectOptions,
+        pool_config: pool::Config,
+    ) -> Result<Self, ProjectError> {
+        let registry_name = DatabaseName::new(REGISTRY).expect("the registry's name is valid");
+        ensure_database(&server, &pool_config, &registry_name).await?;
+        let registry = open_pool(&server, &pool_config, &registry_name);
+        let opened = migrated(&registry, Schema::Registry).await;
+        if let Err(error) = opened {
+            registry.shutdown().await;
+            return Err(error);
+        }
+        Ok(Self { server, pool_config, registry, open: Mutex::new(HashMap::new()) })
+    }
+
+    /// The pool of the registry's database.
+    pub fn registry(&self) -> &PgPool {
+        &self.registry
+    }
+
+    /// The project that `explicit` (an id or a name) means, or the default project.
+    ///
+    /// # Errors
+    /// A project that was named and does not exist is an error, never another project.
+    pub async fn resolve(&self, explicit: Option<&str>) -> Result<Project, ProjectError> {
+        let row = match explicit {
+            Some(id_or_name) => {
+                let mut lease = self.registry.acquire().await?;
+                let found = projects::find(&mut lease, id_or_name).await?;
+                found.ok_or_else(|| ProjectError::NotFound { project: id_or_name.to_owned() })?
+            }
+            None => self.registered_default().await?,
+        };
+        self.open(row).await
+    }
+
+    /// The project of a job that was accepted earlier.
+    pub async fn by_id(&self, id: Uuid) -> Result<Project, ProjectError> {
+        if id == DEFAULT_ID {
+            return self.resolve(None).await;
+        }
+        self.resolve(Some(&id.to_string())).await
+    }
+
+    /// The state of the registry's pool and of every open project's, by name.
+    pub async fn snapshots(&self) -> Vec<(String, Snapshot)> {
+        let mut snapshots: Vec<_> = self
+            .open
+            .lock()
+            .await
+            .values()
+            .map(|project| (format!("project {}", project.name), project.pool.snapshot()))
+            .collect();
+        snapshots.sort_by(|(one, _), (other, _)| one.cmp(other));
+        snapshots.insert(0, ("registry".to_owned(), self.registry.snapshot()));
+        snapshots
+    }
+
+    /// Closes every pool, the registry's last.
+    pub async fn shutdown(&self) {
+        let open = std::mem::take(&mut *self.open.lock().await);
+        let closing = open.values().map(|project| project.pool.shutdown());
+        futures_util::future::join_all(closing).await;
+        self.registry.shutdown().await;
+    }
+
+    /// The default project as it is registered, or as it will be.
+    async fn registered_default(&self) -> Result<ProjectRow, ProjectError> {
+        let mut lease = self.registry.acquire().await?;
+        let registered = projects::find(&mut lease, DEFAULT_PROJECT).await?;
+        Ok(registered.unwrap_or_else(default_project))
+    }
+
+    async fn open(&self, row: ProjectRow) -> Result<Project, ProjectError> {
+        let mut open = self.open.lock().await;
+        if let Some(project) = open.get(&row.id) {
+            return Ok(project.clone());
+        }
+        let row = self.ensure(row).await?;
+        let name = database_name(&row)?;
+        let pool = open_pool(&self.server, &self.pool_config, &name);
+        if let Err(error) = migrated(&pool, Schema::Project).await {
+            pool.shutdown().await;
+            return Err(error);
+        }
+        let project = Project { id: row.id, name: row.name, pool };
+        open.insert(project.id, project.clone());
+        Ok(project)
+    }
+
+    /// Makes the project's database and registers the project, unless that was done before, here or
+    /// elsewhere. The database comes first: a crash in between leaves an empty database that the next
+    /// call finds, and never a project without one.
+    async fn ensure(&self, row: ProjectRow) -> Result<ProjectRow, ProjectError> {
+        let mut lease = self.registry.acquire().await?;
+        let name = database_name(&row)?;
+        if !databases::exists(&mut lease, &name).await? {
+            databases::create(&mut lease, &name).await?;
+            tracing::info!(project = row.name, "project database created");
+        }
+        Ok(projects::register(&mut lease, &row).await?)
+    }
+}
+
+fn default_project() -> ProjectRow {
+    ProjectRow {
+        id: DEFAULT_ID,
+        name: DEFAULT_PROJECT.to_owned(),
+        database_name: DEFAULT_DATABASE.to_owned(),
+    }
+}
+
+fn database_name(row: &ProjectRow) -> Result<DatabaseName, ProjectError> {
+    DatabaseName::new(row.database_name.as_str())
+        .ok_or_else(|| ProjectError::DatabaseName { project: row.name.clone() })
+}
+
+fn open_pool(server: &PgConnectOptions, config: &pool::Config, name: &DatabaseName) -> PgPool {
+    let options = server.clone().database(name.as_str());
+    let session = format!("codebase-mcp {}", name.as_str());
+    PgPool::new(config.clone(), Postgres::new(options, &session, config.command_timeout))
+}
+
+async fn migrated(pool: &PgPool, schema: Schema) -> Result<(), ProjectError> {
+    Ok(store::migrate(pool.acquire().await?, schema).await?)
+}
+
+/// Makes the database through a pool of its own to the server's maintenance database.
+async fn ensure_database(
+    server: &PgConnectOptions,
+    config: &pool::Config,
+    name: &DatabaseName,
+) -> Result<(), ProjectError> {
+    let config = pool::Config { min_size: 1, max_size: 1, ..config.clone() };
+    let connector = Postgres::new(server.clone(), "codebase-mcp start", config.command_timeout);
+    let pool = PgPool::new(config, connector);
+    let outcome = async {
+        let mut lease = pool.acquire().await?;
+        if !databases::exists(&mut lease, name).await? {
+            databases::create(&mut lease, name).await?;
+        }
+        Ok(())
+    }
+    .await;
+    pool.shutdown().await;
+    outcome
+}
