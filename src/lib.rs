@@ -1,5 +1,6 @@
 //! Code search for AI assistants over the Model Context Protocol, stored in PostgreSQL.
 
+pub mod embed;
 pub mod jobs;
 pub mod pool;
 pub mod project;

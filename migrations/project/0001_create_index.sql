@@ -34,6 +34,7 @@ CREATE TABLE code_chunks (
     file_id      BIGINT NOT NULL REFERENCES code_files (id) ON DELETE CASCADE,
     ordinal      INTEGER NOT NULL CHECK (ordinal >= 0),
     content      TEXT NOT NULL,
+    -- Of what is embedded: the content below its symbol.
     content_hash BYTEA NOT NULL CHECK (octet_length(content_hash) = 32),
     start_line   INTEGER NOT NULL CHECK (start_line >= 1),
     end_line     INTEGER NOT NULL,

@@ -32,9 +32,10 @@ impl JobState {
 }
 
 /// A job's row.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, serde::Serialize, schemars::JsonSchema)]
 pub struct JobStatus {
-    /// Its id.
+    /// The job's id.
+    #[serde(rename = "job_id")]
     pub id: Uuid,
     /// The project it is for.
     pub project_id: Uuid,
@@ -45,10 +46,13 @@ pub struct JobStatus {
     /// Where it is in its life.
     pub status: JobState,
     /// What is being done.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// A stable code, when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// What happened, why, and what to do, when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     /// Files found by the walk.
     pub files_scanned: i64,
@@ -65,8 +69,10 @@ pub struct JobStatus {
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<DateTime<Utc>>,
 }
 
@@ -111,6 +117,19 @@ pub(super) async fn enqueue(
         if let Some(id) = active(&mut *on, project_id, repo_path).await? {
             return Ok((id, true));
         }
+    }
+}
+
+impl JobStatus {
+    /// Files that are settled: indexed, unchanged, skipped or failed.
+    pub fn files_done(&self) -> i64 {
+        self.files_indexed + self.files_unchanged + self.files_skipped + self.files_failed
+    }
+
+    /// How long it ran, or has been running at `now`; zero before it began.
+    pub fn elapsed(&self, now: DateTime<Utc>) -> Duration {
+        let ended = self.completed_at.unwrap_or(now);
+        self.started_at.and_then(|started| (ended - started).to_std().ok()).unwrap_or_default()
     }
 }
 

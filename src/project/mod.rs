@@ -30,6 +30,8 @@ pub struct Project {
     pub id: Uuid,
     /// Its name.
     pub name: String,
+    /// The database that holds its index.
+    pub database_name: String,
     /// The pool of its database; the only way to it.
     pub pool: PgPool,
 }
@@ -134,7 +136,8 @@ impl Projects {
             pool.shutdown().await;
             return Err(error);
         }
-        let project = Project { id: row.id, name: row.name, pool };
+        let ProjectRow { id, name, database_name } = row;
+        let project = Project { id, name, database_name, pool };
         open.insert(project.id, project.clone());
         Ok(project)
     }

@@ -15,7 +15,7 @@ pub struct ChunkRow {
     pub ordinal: i32,
     /// Its text.
     pub content: String,
-    /// The hash of its text.
+    /// The hash of what is embedded of it.
     pub content_hash: ContentHash,
     /// Its first line, from 1.
     pub start_line: i32,

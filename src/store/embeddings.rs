@@ -18,6 +18,14 @@ pub struct ModelKey<'a> {
     pub weights_hash: &'a str,
 }
 
+impl<'a> ModelKey<'a> {
+    /// The key of a model; a dimension beyond what a column holds is clamped and matches no model.
+    pub fn new(name: &'a str, version: &'a str, dimension: usize, weights_hash: &'a str) -> Self {
+        let dimension = i32::try_from(dimension).unwrap_or(i32::MAX);
+        Self { name, version, dimension, weights_hash }
+    }
+}
+
 /// The model's id in this database, if it has ever been used here.
 pub async fn find_model(
     on: impl PgExecutor<'_>,
@@ -100,15 +108,26 @@ pub async fn insert(
     .map(drop)
 }
 
-/// Up to `limit` chunks whose content the model has not embedded: none after an index run, all after a
-/// change of model.
+/// A chunk that the model has not embedded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The hash of what is to be embedded.
+    pub content_hash: ContentHash,
+    /// The definition that the chunk is, or lies in.
+    pub symbol: Option<String>,
+    /// Its text.
+    pub content: String,
+}
+
+/// Up to `limit` chunks that the model has not embedded, one for each hash: none after an index run, all
+/// after a change of model.
 pub async fn missing(
     on: impl PgExecutor<'_>,
     model_id: i32,
     limit: i64,
-) -> Result<Vec<(ContentHash, String)>, sqlx::Error> {
-    let rows: Vec<(Vec<u8>, String)> = sqlx::query_as(
-        "SELECT DISTINCT ON (c.content_hash) c.content_hash, c.content
+) -> Result<Vec<Missing>, sqlx::Error> {
+    let rows: Vec<(Vec<u8>, Option<String>, String)> = sqlx::query_as(
+        "SELECT DISTINCT ON (c.content_hash) c.content_hash, c.symbol, c.content
          FROM code_chunks c
          WHERE NOT EXISTS (SELECT 1 FROM embeddings e
                            WHERE e.model_id = $1 AND e.content_hash = c.content_hash)
@@ -119,8 +138,8 @@ pub async fn missing(
     .bind(limit)
     .fetch_all(on)
     .await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|(hash, content)| Some((hash.try_into().ok()?, content)))
-        .collect())
+    let missing = rows.into_iter().filter_map(|(hash, symbol, content)| {
+        Some(Missing { content_hash: hash.try_into().ok()?, symbol, content })
+    });
+    Ok(missing.collect())
 }

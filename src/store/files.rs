@@ -132,36 +132,38 @@ pub async fn upsert(
     Ok(rows.into_iter().collect())
 }
 
-/// Marks the files that are gone from the disk as deleted and removes their chunks. Returns how many.
-///
-/// `walked` are the paths that are there. Below a folder in `unread` nothing is known, so nothing is
-/// deleted.
-pub async fn delete_missing(
+/// The paths of all files of a repository that are not deleted.
+pub async fn paths(
     on: impl PgExecutor<'_>,
     repository_id: Uuid,
-    walked: &[&str],
-    unread: &[String],
-) -> Result<u64, sqlx::Error> {
-    sqlx::query(
-        "WITH gone AS (
-             UPDATE code_files f SET deleted_at = now()
-             WHERE f.repository_id = $1 AND f.deleted_at IS NULL
-               AND NOT EXISTS (SELECT 1 FROM unnest($2::text[]) AS walked (path)
-                               WHERE walked.path = f.relative_path)
-               AND NOT EXISTS (SELECT 1 FROM unnest($3::text[]) AS unread (folder)
-                               WHERE starts_with(f.relative_path, unread.folder || '/'))
-             RETURNING f.id
-         ), removed AS (
-             DELETE FROM code_chunks c USING gone WHERE c.file_id = gone.id
-         )
-         SELECT id FROM gone",
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT relative_path FROM code_files WHERE repository_id = $1 AND deleted_at IS NULL",
     )
     .bind(repository_id)
-    .bind(walked)
-    .bind(unread)
+    .fetch_all(on)
+    .await
+}
+
+/// Marks files that are gone from the disk as deleted and removes their chunks.
+pub async fn delete(
+    on: impl PgExecutor<'_>,
+    repository_id: Uuid,
+    paths: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "WITH gone AS (
+             UPDATE code_files SET deleted_at = now()
+             WHERE repository_id = $1 AND relative_path = ANY($2)
+             RETURNING id
+         )
+         DELETE FROM code_chunks USING gone WHERE file_id = gone.id",
+    )
+    .bind(repository_id)
+    .bind(paths)
     .execute(on)
     .await
-    .map(|done| done.rows_affected())
+    .map(drop)
 }
 
 /// How much of a project is in the index. The three add up to what was walked.

@@ -95,7 +95,9 @@ pub async fn migrate(mut lease: PgLease, schema: Schema) -> Result<(), MigrateEr
     let database: String =
         sqlx::query_scalar("SELECT current_database()").fetch_one(&mut lease).await?;
     // The migrator needs the driver's own connection; the pool closes it afterwards.
-    let Err(source) = migrator.run(lease.untracked()).await else { return Ok(()) };
+    let Err(source) = migrator.run_direct(None, lease.untracked(), false).await else {
+        return Ok(());
+    };
     Err(if let SqlxMigrateError::VersionMissing(version) = source {
         MigrateError::NewerSchema { database, version }
     } else if let SqlxMigrateError::VersionMismatch(version) = source {
