@@ -3,5 +3,6 @@
 pub mod embed;
 pub mod jobs;
 pub mod pool;
+pub mod postgres;
 pub mod project;
 pub mod store;
