@@ -1,6 +1,7 @@
 //! Code search for AI assistants over the Model Context Protocol, stored in PostgreSQL.
 
 pub mod embed;
+pub mod index;
 pub mod jobs;
 pub mod pool;
 pub mod postgres;
