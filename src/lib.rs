@@ -6,4 +6,5 @@ pub mod jobs;
 pub mod pool;
 pub mod postgres;
 pub mod project;
+pub mod search;
 pub mod store;

@@ -1,6 +1,7 @@
 //! Questions and their answers: the question's vector, its nearest chunks, and the lines around them.
 
 mod query;
+mod rank;
 
 use std::collections::HashMap;
 
@@ -12,11 +13,14 @@ pub use query::{Query, QueryError};
 use crate::embed::StaticModel;
 use crate::pool::{AcquireError, PgPool};
 use crate::store::chunks::{self, Neighbor};
-use crate::store::embeddings;
+use crate::store::embeddings::{self, ModelKey};
 use crate::store::files::{self, Coverage};
 
 /// How many lines of the neighboring chunks are shown before and after a hit.
 const CONTEXT_LINES: usize = 10;
+
+/// How many candidates are ranked for each wanted hit.
+const CANDIDATES: u32 = 4;
 
 /// The answer to a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +32,7 @@ pub struct Answer {
 }
 
 /// A chunk that answers the query.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, schemars::JsonSchema)]
 pub struct Hit {
     /// The chunk's id.
     pub chunk_id: Uuid,
@@ -45,11 +49,13 @@ pub struct Hit {
     /// What it is, as a stable label.
     pub kind: String,
     /// The definition it is, or lies in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub symbol: Option<String>,
     /// The file's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// Cosine similarity to the query: 1 - distance, clamped to 0..=1.
-    pub score: f64,
+    pub similarity_score: f64,
     /// Up to ten lines before it, as they were indexed.
     pub context_before: String,
     /// Up to ten lines after it, as they were indexed.
@@ -60,13 +66,17 @@ pub struct Hit {
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// The embedding model knows no word of the query.
-    #[error("the query {query:?} has no word that the embedding model knows; describe in English words or identifiers what the code does")]
+    #[error(
+        "the query {query:?} has no word that the embedding model knows; describe in English words or identifiers what the code does"
+    )]
     NoKnownWord {
         /// The query.
         query: String,
     },
     /// The index was built with another embedding model.
-    #[error("the index was built with another embedding model ({stored}); index the repositories again to search with {ours}")]
+    #[error(
+        "the index was built with another embedding model ({stored}); index the repositories again to search with {ours}"
+    )]
     ModelMismatch {
         /// The models that the index has vectors of.
         stored: String,
@@ -93,11 +103,19 @@ pub async fn search(
     let vector = HalfVector::from_f32_slice(&vector);
     let mut lease = pool.acquire().await?;
     let coverage = files::coverage(&mut lease, query.filter().repository_id).await?;
-    let key = model.key();
+    let identity = model.identity();
+    let key = ModelKey::new(
+        &identity.name,
+        &identity.version,
+        identity.dimension,
+        &identity.weights_hash,
+    );
     let neighbors = match embeddings::find_model(&mut lease, key).await? {
         Some(id) => {
-            let limit = i64::from(query.limit());
-            chunks::nearest(&mut lease, id, &vector, query.filter(), limit).await?
+            let wanted = query.limit() * CANDIDATES;
+            let filter = query.filter();
+            let near = chunks::nearest(&mut lease, id, &vector, filter, wanted.into()).await?;
+            rank::rank(near, query.limit() as usize)
         }
         None if coverage.indexed == 0 => Vec::new(),
         None => {
@@ -116,9 +134,8 @@ pub async fn search(
 }
 
 fn hit(neighbor: Neighbor, around: &HashMap<(i64, i32), String>) -> Hit {
-    let content_at = |ordinal: i32| {
-        around.get(&(neighbor.file_id, ordinal)).map_or("", String::as_str)
-    };
+    let content_at =
+        |ordinal: i32| around.get(&(neighbor.file_id, ordinal)).map_or("", String::as_str);
     Hit {
         context_before: last_lines(content_at(neighbor.ordinal - 1)),
         context_after: first_lines(content_at(neighbor.ordinal + 1)),
@@ -131,7 +148,7 @@ fn hit(neighbor: Neighbor, around: &HashMap<(i64, i32), String>) -> Hit {
         kind: neighbor.kind,
         symbol: neighbor.symbol,
         language: neighbor.language,
-        score: (1.0 - neighbor.distance).clamp(0.0, 1.0),
+        similarity_score: (1.0 - neighbor.distance).clamp(0.0, 1.0),
     }
 }
 

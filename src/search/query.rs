@@ -26,7 +26,9 @@ pub enum QueryError {
     #[error("the query is blank; say what the code should do")]
     Blank,
     /// Too long.
-    #[error("the query has {length} characters, at most {MAX_TEXT} are allowed; ask one thing at a time")]
+    #[error(
+        "the query has {length} characters, at most {MAX_TEXT} are allowed; ask one thing at a time"
+    )]
     TooLong {
         /// Its length.
         length: usize,
@@ -38,19 +40,25 @@ pub enum QueryError {
         limit: i64,
     },
     /// Not a file extension.
-    #[error("file_type is {file_type:?}, it must be an extension of 1 to {MAX_FILE_TYPE} characters without its dot, such as \"rs\"")]
+    #[error(
+        "file_type is {file_type:?}, it must be an extension of 1 to {MAX_FILE_TYPE} characters without its dot, such as \"rs\""
+    )]
     FileType {
         /// What was asked for.
         file_type: String,
     },
     /// Not a folder of a repository.
-    #[error("directory is {directory:?}, it must be a folder relative to the repository's root, such as \"src/net\"")]
+    #[error(
+        "directory is {directory:?}, it must be a folder relative to the repository's root, such as \"src/net\""
+    )]
     Directory {
         /// What was asked for.
         directory: String,
     },
     /// Not an id.
-    #[error("repository_id is {repository_id:?}, it must be a UUID; leave it out to search all repositories")]
+    #[error(
+        "repository_id is {repository_id:?}, it must be a UUID; leave it out to search all repositories"
+    )]
     Repository {
         /// What was asked for.
         repository_id: String,
@@ -104,8 +112,9 @@ impl Query {
 
     /// Limits the answer to one repository.
     pub fn in_repository(mut self, repository_id: &str) -> Result<Self, QueryError> {
-        let id = Uuid::parse_str(repository_id)
-            .map_err(|_malformed| QueryError::Repository { repository_id: repository_id.to_owned() })?;
+        let id = Uuid::parse_str(repository_id).map_err(|_malformed| QueryError::Repository {
+            repository_id: repository_id.to_owned(),
+        })?;
         self.filter.repository_id = Some(id);
         Ok(self)
     }
@@ -162,9 +171,14 @@ mod tests {
         for directory in ["", "/", "./", "..", "a/../b", "/etc", "a//b"] {
             assert!(query().below(directory).is_err(), "{directory}");
         }
-        for (file_type, accepted) in
-            [("rs", true), ("RS", true), ("", false), (".rs", false), ("a/b", false), ("a b", false)]
-        {
+        for (file_type, accepted) in [
+            ("rs", true),
+            ("RS", true),
+            ("", false),
+            (".rs", false),
+            ("a/b", false),
+            ("a b", false),
+        ] {
             assert_eq!(query().of_type(file_type).is_ok(), accepted, "{file_type}");
         }
         assert!(query().of_type(&"x".repeat(20)).is_ok());
