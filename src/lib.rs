@@ -1,5 +1,6 @@
 //! Code search for AI assistants over the Model Context Protocol, stored in PostgreSQL.
 
+pub mod config;
 pub mod embed;
 pub mod index;
 pub mod jobs;
@@ -8,3 +9,4 @@ pub mod postgres;
 pub mod project;
 pub mod search;
 pub mod store;
+pub mod telemetry;
