@@ -1,2 +1,7 @@
-//! The server binary.
-fn main() {}
+//! The server binary: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    codebase_mcp::cli::main()
+}

@@ -1,1 +1,11 @@
-//! The integration tests, in one binary.
+//! The integration tests, in one binary: the real program against a real PostgreSQL.
+#![cfg(test)]
+
+mod cli;
+mod mcp;
+mod mcp_client;
+mod pool;
+mod postgres;
+mod sharing;
+mod support;
+mod tidy;

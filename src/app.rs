@@ -1,0 +1,254 @@
+//! Builds the parts, hands them to each other, and stops them in reverse order.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::ServiceExt;
+use rmcp::transport::IntoTransport;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Database};
+use crate::embed::{LoadError, StaticModel};
+use crate::index::{self, Force, IndexError, Indexer, Root, RootError};
+use crate::jobs::{Failure, Handler, Job, JobError, Jobs, Run};
+use crate::mcp::{Readiness, Server, Services};
+use crate::pool::HealthReason;
+use crate::postgres::{Cluster, ClusterError, Keeper};
+use crate::project::{ProjectError, Projects};
+
+/// How long the server waits after a failed start before it tries again.
+const RETRY_START: Duration = Duration::from_secs(5);
+
+/// How often the server looks whether its embedded PostgreSQL is still there.
+const WATCH_CLUSTER: Duration = Duration::from_secs(2);
+
+/// The running parts of one process.
+#[derive(Debug)]
+pub struct App {
+    services: Services,
+    /// The share in the embedded cluster; given back last.
+    _cluster: Option<Cluster>,
+}
+
+/// Why the parts could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The embedded PostgreSQL did not start.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The URL of the external database cannot be used.
+    #[error("database.url cannot be used: {0}")]
+    Url(#[source] sqlx::Error),
+    /// The built-in model did not load.
+    #[error(transparent)]
+    Model(#[from] LoadError),
+    /// The registry could not be opened.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// The job queue could not be opened.
+    #[error(transparent)]
+    Jobs(#[from] JobError),
+}
+
+impl App {
+    /// Builds everything: database, registry, jobs. All that can fail at a start fails here.
+    ///
+    /// # Cancel safety
+    /// A dropped future gives the share in the cluster back and leaves nothing half-made.
+    pub async fn build(config: &Config, keeper: &Keeper) -> Result<Self, BuildError> {
+        let model = Arc::new(StaticModel::builtin()?);
+        let (options, cluster) = connect_options(&config.database, keeper).await?;
+        let projects = Arc::new(Projects::connect(options, config.pool.clone()).await?);
+        let handler =
+            index_handler(Arc::clone(&projects), Arc::clone(&model), config.index.clone());
+        let jobs = Jobs::start(projects.registry().clone(), config.jobs.clone(), handler).await?;
+        Ok(Self { services: Services { projects, jobs, model }, _cluster: cluster })
+    }
+
+    /// The parts that requests work with.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Starts the embedded PostgreSQL again whenever it has died under us. Never returns.
+    async fn keep_cluster_up(&self, database: &Database, keeper: &Keeper) {
+        let Database::Embedded(config) = database else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(WATCH_CLUSTER).await;
+            let (_, reason) = self.services.projects.registry().snapshot().health();
+            if reason != HealthReason::NoConnections {
+                continue;
+            }
+            // Attaching starts a cluster that does not run; the share that we hold already is enough.
+            match Cluster::attach(config, keeper).await {
+                Ok(_share) => tracing::warn!("looked after the embedded PostgreSQL"),
+                Err(error) => tracing::error!(error = %error, "the embedded PostgreSQL is down"),
+            }
+        }
+    }
+
+    /// Stops the jobs at their next step, closes the pools, and gives the cluster back.
+    pub async fn shutdown(self) {
+        self.services.jobs.shutdown().await;
+        self.services.projects.shutdown().await;
+    }
+}
+
+/// Serves one MCP session over `transport` until the client leaves or `stop` is cancelled. The session
+/// is answered at once; the parts are built meanwhile, and again until that succeeds.
+pub async fn serve<T, E, A>(
+    config: Config,
+    keeper: Keeper,
+    transport: T,
+    stop: CancellationToken,
+) -> Result<(), rmcp::service::ServerInitializeError>
+where
+    T: IntoTransport<rmcp::RoleServer, E, A>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let (state, readiness) = watch::channel(Readiness::Starting);
+    let server = Server::new(readiness, config.server.startup_wait);
+    let tasks = TaskTracker::new();
+    let building = tasks.spawn(build_until_done(config, keeper, state, stop.clone()));
+    let session = tokio::select! {
+        session = server.serve(transport) => session,
+        () = stop.cancelled() => {
+            drop(building.await);
+            return Ok(());
+        }
+    };
+    let outcome = match session {
+        Ok(running) => {
+            let ending = running.cancellation_token();
+            let mut waiting = std::pin::pin!(running.waiting());
+            tokio::select! {
+                _ = &mut waiting => {}
+                () = stop.cancelled() => {
+                    ending.cancel();
+                    // The session's own end has nothing to add to ours.
+                    drop(waiting.await);
+                }
+            }
+            Ok(())
+        }
+        // A client that leaves without a word has not failed.
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(error) => Err(error),
+    };
+    stop.cancel();
+    if let Ok(Some(app)) = building.await {
+        app.shutdown().await;
+    }
+    outcome
+}
+
+/// Builds the parts, trying again until it succeeds or `stop` is cancelled.
+async fn build_until_done(
+    config: Config,
+    keeper: Keeper,
+    state: watch::Sender<Readiness>,
+    stop: CancellationToken,
+) -> Option<App> {
+    loop {
+        let built = tokio::select! {
+            built = App::build(&config, &keeper) => built,
+            () = stop.cancelled() => return None,
+        };
+        match built {
+            Ok(app) => {
+                tracing::info!("ready");
+                // `state` lives on, so that sessions never see it closed while they run.
+                state.send_replace(Readiness::Ready(app.services().clone()));
+                tokio::select! {
+                    () = app.keep_cluster_up(&config.database, &keeper) => {}
+                    () = stop.cancelled() => {}
+                }
+                return Some(app);
+            }
+            Err(error) => {
+                tracing::error!(error = %error, retry_after_ms = RETRY_START.as_millis(), "could not start");
+                let error = Arc::from(error.to_string());
+                state.send_replace(Readiness::Failed { error, retry_after: RETRY_START });
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY_START) => {}
+            () = stop.cancelled() => return None,
+        }
+    }
+}
+
+/// How to reach the server, and the share in it when it is ours.
+async fn connect_options(
+    database: &Database,
+    keeper: &Keeper,
+) -> Result<(PgConnectOptions, Option<Cluster>), BuildError> {
+    match database {
+        Database::External { url } => {
+            let options = PgConnectOptions::from_str(url.expose()).map_err(BuildError::Url)?;
+            Ok((options, None))
+        }
+        Database::Embedded(config) => {
+            let cluster = Cluster::attach(config, keeper).await?;
+            let endpoint = cluster.endpoint();
+            let options = PgConnectOptions::new_without_pgpass()
+                .socket(endpoint.socket_dir)
+                .port(endpoint.port)
+                .username(&endpoint.user)
+                .database("postgres");
+            Ok((options, Some(cluster)))
+        }
+    }
+}
+
+/// What an indexing job does.
+fn index_handler(
+    projects: Arc<Projects>,
+    model: Arc<StaticModel>,
+    config: index::Config,
+) -> Handler {
+    Arc::new(move |job: Job, run: Run| {
+        let (projects, config) = (Arc::clone(&projects), config.clone());
+        let model = Arc::clone(&model);
+        Box::pin(async move {
+            // Looked at again, because the folder may have changed since the job was accepted.
+            let root =
+                Root::resolve(job.repo_path.as_ref()).map_err(|error| root_failure(&error))?;
+            let project = projects
+                .by_id(job.project_id)
+                .await
+                .map_err(|error| Failure { code: "DATABASE_ERROR", message: error.to_string() })?;
+            let force = if job.force_reindex { Force::Everything } else { Force::Changed };
+            let indexer = Indexer { pool: project.pool, model, config, stop: run.stop };
+            let report = |progress: index::Progress| {
+                run.progress.send_replace(job_progress(progress));
+            };
+            let indexed = indexer.run(root, force, report).await;
+            indexed.map(drop).map_err(|error| index_failure(&error))
+        })
+    })
+}
+
+fn job_progress(progress: index::Progress) -> crate::jobs::Progress {
+    let index::Progress { phase, scanned, indexed, unchanged, skipped, failed, chunks } = progress;
+    let phase = phase.as_str();
+    crate::jobs::Progress { phase, scanned, indexed, unchanged, skipped, failed, chunks }
+}
+
+fn root_failure(error: &RootError) -> Failure {
+    Failure { code: "REPOSITORY_UNREADABLE", message: error.to_string() }
+}
+
+fn index_failure(error: &IndexError) -> Failure {
+    let code = match error {
+        IndexError::Empty { .. } => "REPOSITORY_EMPTY",
+        IndexError::Stopped => "STOPPED",
+        IndexError::Acquire(_) | IndexError::Database(_) => "DATABASE_ERROR",
+        IndexError::Task(_) => "INTERNAL_ERROR",
+    };
+    Failure { code, message: error.to_string() }
+}

@@ -1,0 +1,117 @@
+//! The tools, one file each: what a tool takes, does and gives back.
+
+mod get_indexing_status;
+mod index_repository;
+mod search_code;
+mod start_indexing_background;
+
+use std::path::Path;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode, JsonObject, Tool,
+    ToolAnnotations,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Server;
+use super::error::{Code, ToolError};
+use super::readiness::Services;
+use crate::index::Root;
+use crate::jobs::Submitted;
+use crate::project::Project;
+
+/// All tools, as clients see them.
+pub(super) fn list() -> Vec<Tool> {
+    vec![
+        search_code::tool(),
+        index_repository::tool(),
+        start_indexing_background::tool(),
+        get_indexing_status::tool(),
+    ]
+}
+
+/// Calls a tool. A tool that fails is a result for the assistant to read; only an unknown tool is an
+/// error of the protocol.
+pub(super) async fn call(
+    server: &Server,
+    request: CallToolRequestParams,
+    context: RequestContext<RoleServer>,
+) -> Result<CallToolResponse, ErrorData> {
+    let arguments = request.arguments.unwrap_or_default();
+    let outcome = match request.name.as_ref() {
+        search_code::NAME => result(search_code::call(server, arguments).await),
+        index_repository::NAME => result(index_repository::call(server, arguments, &context).await),
+        start_indexing_background::NAME => {
+            result(start_indexing_background::call(server, arguments).await)
+        }
+        get_indexing_status::NAME => result(get_indexing_status::call(server, arguments).await),
+        unknown => {
+            let message = format!("there is no tool {unknown}; see tools/list");
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
+        }
+    };
+    Ok(outcome.into())
+}
+
+fn result(outcome: Result<impl Serialize, ToolError>) -> CallToolResult {
+    let value = outcome.and_then(|output| {
+        serde_json::to_value(output).map_err(|error| {
+            tracing::error!(error = %error, "a result could not be encoded");
+            ToolError::new(Code::Indexing, "the result could not be encoded", "report this error")
+        })
+    });
+    match value {
+        Ok(value) => CallToolResult::structured(value),
+        Err(error) => error.into_result(),
+    }
+}
+
+/// A tool that takes `I` and gives `O`.
+fn describe<I: JsonSchema + 'static, O: JsonSchema + 'static>(
+    name: &'static str,
+    title: &str,
+    description: &'static str,
+    annotations: ToolAnnotations,
+) -> Tool {
+    Tool::new(name, description, JsonObject::new())
+        .with_title(title)
+        .with_input_schema::<I>()
+        .with_output_schema::<O>()
+        .with_annotations(annotations.open_world(false))
+}
+
+/// Reads the arguments of a tool.
+fn parse<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ToolError> {
+    serde_json::from_value(arguments.into()).map_err(|error| {
+        ToolError::new(
+            Code::Validation,
+            format!("the arguments do not fit: {error}"),
+            "see the tool's input schema in tools/list",
+        )
+    })
+}
+
+/// A job that has been accepted for a repository.
+struct Accepted {
+    project: Project,
+    root: Root,
+    submitted: Submitted,
+}
+
+/// Checks the path, then resolves the project, then submits: nothing is created for a request that is
+/// refused.
+async fn submit(
+    services: &Services,
+    repo_path: &str,
+    project_id: Option<&str>,
+    force_reindex: bool,
+) -> Result<Accepted, ToolError> {
+    let root = Root::resolve(Path::new(repo_path))?;
+    let project = services.projects.resolve(project_id).await?;
+    let submitted = services.jobs.submit(project.id, root.as_str(), force_reindex).await?;
+    Ok(Accepted { project, root, submitted })
+}

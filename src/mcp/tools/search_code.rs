@@ -1,0 +1,105 @@
+//! `search_code`: the chunks that answer a question.
+
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{describe, parse};
+use crate::mcp::Server;
+use crate::mcp::error::ToolError;
+use crate::search::{self, Hit, Query, QueryError};
+use crate::store::files::Coverage;
+
+pub(super) const NAME: &str = "search_code";
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    /// What the code does, in words or identifiers; 1 to 500 characters.
+    query: String,
+    /// Id or name of the project; the default project when left out.
+    #[serde(default)]
+    project_id: Option<String>,
+    /// Search only this repository (UUID).
+    #[serde(default)]
+    repository_id: Option<String>,
+    /// Search only files with this extension, without its dot, such as `rs`.
+    #[serde(default)]
+    file_type: Option<String>,
+    /// Search only below this folder, relative to the repository's root, such as `src/net`.
+    #[serde(default)]
+    directory: Option<String>,
+    /// The most results, 1 to 50.
+    #[serde(default = "default_limit")]
+    #[schemars(range(min = 1, max = 50))]
+    limit: i64,
+}
+
+fn default_limit() -> i64 {
+    Query::DEFAULT_LIMIT
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Output {
+    /// The hits, best first.
+    results: Vec<Hit>,
+    /// The number of hits in this answer.
+    total_count: usize,
+    /// The project that was searched.
+    project_id: String,
+    /// The project's database.
+    database_name: String,
+    /// Files that are in the index, skipped and failed; an answer can only come from the indexed ones.
+    coverage: Coverage,
+    /// How long the search took, in milliseconds.
+    latency_ms: u64,
+    /// What to know about the answer, when there is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+}
+
+pub(super) fn tool() -> Tool {
+    describe::<Input, Output>(
+        NAME,
+        "Search code",
+        "Finds the pieces of the indexed repositories that do what the query says, best first. \
+         The query may be a question, a description or an identifier.",
+        ToolAnnotations::new().read_only(true).idempotent(true),
+    )
+}
+
+pub(super) async fn call(server: &Server, arguments: JsonObject) -> Result<Output, ToolError> {
+    let started = Instant::now();
+    let input: Input = parse(arguments)?;
+    let query = checked(&input)?;
+    let services = server.services().await?;
+    let project = services.projects.resolve(input.project_id.as_deref()).await?;
+    let answer = search::search(&project.pool, &services.model, &query).await?;
+    let nothing_indexed = answer.coverage.indexed == 0;
+    Ok(Output {
+        total_count: answer.hits.len(),
+        results: answer.hits,
+        project_id: project.id.to_string(),
+        database_name: project.database_name,
+        coverage: answer.coverage,
+        latency_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        note: nothing_indexed.then_some(
+            "nothing is indexed yet; call start_indexing_background with the repository's path",
+        ),
+    })
+}
+
+fn checked(input: &Input) -> Result<Query, QueryError> {
+    let mut query = Query::new(&input.query, input.limit)?;
+    if let Some(repository_id) = &input.repository_id {
+        query = query.in_repository(repository_id)?;
+    }
+    if let Some(file_type) = &input.file_type {
+        query = query.of_type(file_type)?;
+    }
+    if let Some(directory) = &input.directory {
+        query = query.below(directory)?;
+    }
+    Ok(query)
+}

@@ -1,0 +1,95 @@
+//! Several processes on one embedded cluster.
+
+use serde_json::json;
+
+use crate::support::{Home, Session, eventually};
+
+#[test]
+fn two_servers_share_a_cluster_and_one_survives_the_others_death() {
+    let home = Home::new();
+    let repository = home.repository();
+    let mut one = Session::spawn(&mut home.command());
+    let mut two = Session::spawn(&mut home.command());
+    one.initialize();
+    two.initialize();
+
+    let job = one.call("start_indexing_background", json!({ "repo_path": repository }));
+    let status = two.finish(&job);
+    assert_eq!(status["status"], "completed", "the other process sees the job: {status:#}");
+    let postmaster = home.postmaster().expect("a running cluster");
+
+    one.kill();
+    let answer = two.call("search_code", json!({ "query": "timers in a wheel" }));
+    assert_eq!(answer["results"][0]["file_path"], "src/timer.rs");
+    assert_eq!(home.postmaster(), Some(postmaster), "the cluster was not restarted");
+
+    let mut three = Session::start(&mut home.command());
+    let again = three.call("index_repository", json!({ "repo_path": repository }));
+    assert_eq!(again["files_unchanged"], 3, "{again:#}");
+
+    assert_eq!(two.leave(), Some(0));
+    assert_eq!(three.leave(), Some(0));
+    assert!(eventually(|| home.postmaster().is_none()), "the last one out stops the cluster");
+}
+
+#[test]
+fn a_killed_postgres_is_started_again_under_a_running_server() {
+    let home = Home::new();
+    let repository = home.repository();
+    let mut session = Session::start(&mut home.command());
+    session.call("index_repository", json!({ "repo_path": repository }));
+    let postmaster = home.postmaster().expect("a running cluster");
+    let pid = rustix::process::Pid::from_raw(postmaster.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let healed = eventually(|| {
+        let request = json!({ "name": "search_code", "arguments": { "query": "timers" } });
+        let answer = session.request("tools/call", request);
+        answer["result"]["structuredContent"]["results"][0]["file_path"] == "src/timer.rs"
+    });
+    assert!(healed, "the server found its way back by itself");
+    assert_ne!(home.postmaster(), Some(postmaster));
+}
+
+#[test]
+fn a_killed_indexer_leaves_whole_batches_and_the_next_run_goes_on() {
+    let home = Home::new();
+    for number in 0..600 {
+        let body = format!("pub fn function_{number}() -> u64 {{ {number} }}\n").repeat(40);
+        home.write(&format!("repo/f{number:03}.rs"), body);
+    }
+    let mut command = home.command();
+    command.env("CODEBASE_MCP__INDEX__BATCH_SIZE", "10");
+    let mut one = Session::start(&mut command);
+    let job = one.call("start_indexing_background", json!({ "repo_path": home.path("repo") }));
+    let begun = eventually(|| {
+        let answer = one.call("search_code", json!({ "query": "function 1" }));
+        answer["coverage"]["indexed"].as_i64() > Some(0)
+    });
+    assert!(begun);
+    one.kill();
+
+    let mut two = Session::start(&mut home.command());
+    let interrupted = two.call("search_code", json!({ "query": "function 1" }));
+    let kept = interrupted["coverage"]["indexed"].as_i64().unwrap();
+    assert_eq!(kept % 10, 0, "only whole batches are there");
+    let status = two.call("get_indexing_status", json!({ "job_id": job["job_id"] }));
+    assert_ne!(status["status"], "completed");
+    assert!(two.pid() != one.pid());
+}
+
+#[test]
+fn a_repository_is_indexed_by_one_job_at_a_time() {
+    let home = Home::new();
+    for number in 0..300 {
+        home.write(&format!("repo/f{number}.rs"), format!("pub fn function_{number}() {{}}\n"));
+    }
+    let mut one = Session::start(&mut home.command());
+    let mut two = Session::start(&mut home.command());
+    let request = json!({ "repo_path": home.path("repo") });
+    let first = one.call("start_indexing_background", request.clone());
+    let second = two.call("start_indexing_background", request);
+    let same = first["job_id"] == second["job_id"];
+    let sequential = one.finish(&first)["completed_at"].as_str().is_some() && !same;
+    assert!(same || sequential, "{first} {second}");
+    assert_eq!(two.finish(&second)["status"], "completed");
+}

@@ -1,0 +1,165 @@
+//! A minimal MCP client that looks at every line the server writes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::{Value, json};
+
+use super::PATIENCE;
+
+/// A running server and its open session.
+pub(crate) struct Session {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    next_id: u64,
+    /// Messages that came in while an answer was awaited.
+    pub(crate) notifications: Vec<Value>,
+}
+
+impl Session {
+    /// Starts `command`, which must serve on its stdin and stdout.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut stderr = child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                let Ok(line) = line else { break };
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        // Read, so that a full pipe never holds the server; shown when a test fails.
+        std::thread::spawn(move || {
+            let mut log = String::new();
+            drop(stderr.read_to_string(&mut log));
+            eprintln!("{log}");
+        });
+        Self { child, stdin, lines, next_id: 0, notifications: Vec::new() }
+    }
+
+    /// Starts the server and makes the handshake.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut session = Self::spawn(command);
+        let info = session.initialize();
+        assert_eq!(info["result"]["serverInfo"]["name"], "codebase-mcp", "{info}");
+        session
+    }
+
+    pub(crate) fn initialize(&mut self) -> Value {
+        let answer = self.request(
+            "initialize",
+            json!({
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": { "name": "test", "version": "1" },
+            }),
+        );
+        self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        answer
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn request(&mut self, method: &str, params: Value) -> Value {
+        self.next_id += 1;
+        let id = self.next_id;
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        loop {
+            let message = self.receive();
+            if message["id"] == id {
+                return message;
+            }
+            self.notifications.push(message);
+        }
+    }
+
+    /// Calls a tool and gives its structured result.
+    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let answer = self.request("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let result = &answer["result"];
+        assert_ne!(result["isError"], true, "{answer:#}");
+        result["structuredContent"].clone()
+    }
+
+    /// Calls a tool that must fail and gives its error, whose shape is checked.
+    pub(crate) fn refused(&mut self, tool: &str, arguments: Value) -> Value {
+        let answer = self.request("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let result = &answer["result"];
+        assert_eq!(result["isError"], true, "{answer:#}");
+        let error = result["structuredContent"].clone();
+        for field in ["code", "message", "suggestion"] {
+            assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "{error:#}");
+        }
+        assert!(error["details"].is_object(), "{error:#}");
+        error
+    }
+
+    /// Follows a job to its end.
+    pub(crate) fn finish(&mut self, job: &Value) -> Value {
+        loop {
+            let status = self.call("get_indexing_status", json!({ "job_id": job["job_id"] }));
+            if status["status"] == "completed" || status["status"] == "failed" {
+                return status;
+            }
+            super::pause();
+        }
+    }
+
+    pub(crate) fn send(&mut self, message: &Value) {
+        self.send_line(&message.to_string());
+    }
+
+    pub(crate) fn send_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("the session is open");
+        writeln!(stdin, "{line}").unwrap();
+    }
+
+    /// The next line of the server, which must be a JSON-RPC message.
+    pub(crate) fn receive(&mut self) -> Value {
+        let line = self.lines.recv_timeout(PATIENCE).expect("a line from the server");
+        let message: Value = serde_json::from_str(&line).expect("stdout carries only JSON");
+        assert_eq!(message["jsonrpc"], "2.0", "{message}");
+        message
+    }
+
+    /// Closes stdin, as a client that leaves, and waits for the server's end.
+    pub(crate) fn leave(mut self) -> Option<i32> {
+        self.stdin = None;
+        let code = self.child.wait().unwrap().code();
+        while let Ok(line) = self.lines.try_recv() {
+            let message: Value = serde_json::from_str(&line).expect("stdout carries only JSON");
+            assert_eq!(message["jsonrpc"], "2.0");
+        }
+        code
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.stdin = None;
+        // A test that failed may leave a server that waits for nothing.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
