@@ -26,8 +26,8 @@ use crate::telemetry;
 #[derive(Debug, Parser)]
 #[command(name = "codebase-mcp", version, max_term_width = 100)]
 struct Arguments {
-    /// The configuration file [default: $CODEBASE_MCP_CONFIG, ./codebase-mcp.yaml, the user's
-    /// configuration folder, else built-in defaults]
+    /// The configuration file; without it ./codebase-mcp.yaml or that of the user's configuration
+    /// folder, else built-in defaults
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Log what `telemetry.log` asks for, also where a command would only log warnings.
@@ -77,6 +77,7 @@ enum CliError {
 
 impl CliError {
     /// A failure that the command explains with this text.
+    #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`, which passes by value")]
     fn failed(error: impl ToString) -> Self {
         Self::Failed(error.to_string())
     }

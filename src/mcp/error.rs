@@ -5,6 +5,7 @@
 
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
+use sqlx::error::DatabaseError;
 
 use crate::index::RootError;
 use crate::jobs::JobError;
@@ -190,7 +191,7 @@ impl From<AcquireError> for ToolError {
 impl From<sqlx::Error> for ToolError {
     fn from(error: sqlx::Error) -> Self {
         tracing::error!(error = %error, "a database statement failed");
-        let state = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let state = error.as_database_error().and_then(DatabaseError::code);
         let (message, state) = match state {
             Some(state) => (format!("a database statement failed (SQLSTATE {state})"), Some(state)),
             None => ("the connection to the database broke".to_owned(), None),
@@ -207,11 +208,9 @@ fn cause(error: &OpenError) -> String {
             format!("connecting took longer than {} ms", limit.as_millis())
         }
         OpenError::Failed(sqlx::Error::Io(error)) => error.kind().to_string(),
-        OpenError::Failed(error) => {
-            match error.as_database_error().and_then(|error| error.code()) {
-                Some(state) => format!("it refused the connection (SQLSTATE {state})"),
-                None => "the connection attempt failed".to_owned(),
-            }
-        }
+        OpenError::Failed(error) => match error.as_database_error().and_then(DatabaseError::code) {
+            Some(state) => format!("it refused the connection (SQLSTATE {state})"),
+            None => "the connection attempt failed".to_owned(),
+        },
     }
 }

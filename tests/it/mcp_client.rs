@@ -27,7 +27,7 @@ fn the_official_client_initializes_indexes_searches_and_reads_health() {
 
 /// The interpreter of the environment that `ci/setup` makes for this test.
 fn python(manifest: &Path) -> String {
-    let script = r#"source ci/paths.sh && venv_folder ci/mcp-client.txt"#;
+    let script = "source ci/paths.sh && venv_folder ci/mcp-client.txt";
     let output = Command::new("bash").args(["-c", script]).current_dir(manifest).output().unwrap();
     let folder = String::from_utf8(output.stdout).unwrap();
     let python = format!("{}/bin/python", folder.trim());

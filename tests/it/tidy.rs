@@ -70,6 +70,10 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned()
 }
 
+fn extension(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
 /// Our own text files, wherever they are.
 fn sources() -> Vec<Source> {
     let folders = OWN.iter().flat_map(|folder| files_below(&root().join(folder)));
@@ -84,7 +88,7 @@ fn sources() -> Vec<Source> {
 
 fn rust() -> Vec<Source> {
     let mut rust = sources();
-    rust.retain(|source| source.path.ends_with(".rs"));
+    rust.retain(|source| extension(&source.path) == "rs");
     assert!(rust.len() > 50, "the walk found the sources");
     rust
 }
@@ -173,7 +177,7 @@ fn nothing_is_unfinished_and_nothing_reports_on_the_work() {
     let reports = ["summary", "completion", "handoff", "progress", "report", "notes"];
     let mut broken = Vec::new();
     for Source { path, text } in sources() {
-        let generated = path.ends_with(".lock") || path.ends_with("vocab.txt");
+        let generated = extension(&path) == "lock" || path.ends_with("vocab.txt");
         for (head, tail) in marks {
             let mark = format!("{head}{tail}");
             let whole = |(at, _): (usize, &str)| {
@@ -188,7 +192,7 @@ fn nothing_is_unfinished_and_nothing_reports_on_the_work() {
             }
         }
         let name = path.rsplit('/').next().unwrap().to_lowercase();
-        let document = [".md", ".txt"].iter().any(|ending| name.ends_with(ending));
+        let document = matches!(extension(&name), "md" | "txt");
         if document && reports.iter().any(|word| name.contains(word)) {
             broken.push(format!("{path}: a document about the work"));
         }

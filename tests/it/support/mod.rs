@@ -170,7 +170,7 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
 
-const TIMER: &str = r#"//! Timers.
+const TIMER: &str = r"//! Timers.
 
 /// A hierarchical wheel of timers that fire in order of their deadline.
 pub struct Wheel {
@@ -184,7 +184,7 @@ impl Wheel {
         Vec::new()
     }
 }
-"#;
+";
 
 const HTTP: &str = r#""""A tiny HTTP client."""
 

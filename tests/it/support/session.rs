@@ -1,4 +1,5 @@
 //! A minimal MCP client that looks at every line the server writes.
+#![expect(clippy::needless_pass_by_value, reason = "callers build their parameters in place")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
