@@ -52,6 +52,13 @@ const CACHE_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules(Option<Rc<Level>>);
 
+/// What a pattern is matched against. One with a trailing slash matches folders only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    Folder,
+    Other,
+}
+
 /// The ignore files of one folder.
 #[derive(Debug)]
 struct Level {
@@ -86,24 +93,15 @@ impl Rules {
         Ok(Self(Some(Rc::new(level))))
     }
 
-    /// Whether the walk leaves out the file at `path`, an absolute path directly in the folder.
-    pub(super) fn leave_out_file(&self, path: &Path) -> bool {
-        self.leave_out(path, Kind::File)
-    }
-
-    /// Like [`leave_out_file`](Self::leave_out_file), for a folder.
-    pub(super) fn leave_out_folder(&self, path: &Path) -> bool {
-        self.leave_out(path, Kind::Folder)
-    }
-
-    fn leave_out(&self, path: &Path, kind: Kind) -> bool {
+    /// Whether the walk leaves out `path`, an absolute path directly in the folder.
+    pub(super) fn leave_out(&self, path: &Path, entry: Entry) -> bool {
         let is_one_of = |names: &[&str]| {
             path.file_name().is_some_and(|it| names.iter().any(|name| it == *name))
         };
         if is_one_of(&VERSION_CONTROL) {
             return true;
         }
-        match self.verdict(path, kind) {
+        match self.verdict(path, entry) {
             Match::Ignore(()) => true,
             Match::Whitelist(()) => false,
             Match::None => is_one_of(&BY_DEFAULT),
@@ -111,30 +109,24 @@ impl Rules {
     }
 
     /// The innermost `.mcpignore` that mentions the path decides, else the innermost `.gitignore`.
-    fn verdict(&self, path: &Path, kind: Kind) -> Match<()> {
+    fn verdict(&self, path: &Path, entry: Entry) -> Match<()> {
+        let is_folder = entry == Entry::Folder;
         let mut gitignore = Match::None;
         let mut same_repository = true;
         let mut rules = self;
         while let Some(level) = &rules.0 {
-            let verdict = level.mcpignore.matched(path, kind == Kind::Folder).map(|_| ());
+            let verdict = level.mcpignore.matched(path, is_folder).map(|_| ());
             if !verdict.is_none() {
                 return verdict;
             }
             if same_repository && gitignore.is_none() {
-                gitignore = level.gitignore.matched(path, kind == Kind::Folder).map(|_| ());
+                gitignore = level.gitignore.matched(path, is_folder).map(|_| ());
             }
             same_repository &= !level.repository;
             rules = &level.outer;
         }
         gitignore
     }
-}
-
-/// Whether an ignore pattern with a trailing slash can match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    File,
-    Folder,
 }
 
 /// Whether `folder` says that its content can be made again from elsewhere.

@@ -1,3 +1,5 @@
+//! How files are cut, and what must hold for every cut.
+
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::index::{
     Config, FailCause, Root, SkipRule,
-    ignored::{Rules, is_cache},
+    ignored::{Entry, Rules, is_cache},
 };
 
 /// The files of a root at one time.
@@ -139,7 +139,7 @@ impl Walk<'_> {
         let path = entry.path();
         let kind = entry.file_type();
         let is_folder = kind.as_ref().is_ok_and(fs::FileType::is_dir);
-        if is_folder && rules.leave_out_folder(&path) || !is_folder && rules.leave_out_file(&path) {
+        if rules.leave_out(&path, if is_folder { Entry::Folder } else { Entry::Other }) {
             return;
         }
         let name = entry.file_name();

@@ -1,3 +1,5 @@
+//! What a walk finds, skips and fails on.
+
 use std::{
     cell::Cell,
     ffi::OsStr,

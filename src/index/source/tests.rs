@@ -1,3 +1,5 @@
+//! What is read as text, and what is refused.
+
 use std::{
     fs,
     os::unix::{fs::symlink, net::UnixListener},
