@@ -11,6 +11,7 @@ use crate::config::{Database, Loaded};
 use crate::embed::StaticModel;
 use crate::postgres::Installation;
 use crate::search::{self, Query};
+use crate::store::databases;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -95,10 +96,12 @@ fn postgres(database: &Database) -> Result<String, String> {
 }
 
 async fn database(app: &App) -> Result<String, String> {
-    let snapshots = app.services().projects.snapshots().await;
-    let (_, registry) = snapshots.first().ok_or("there is no registry")?;
-    let (health, _) = registry.health();
-    Ok(format!("registry reached, pool {health:?}: {registry}").to_lowercase())
+    let registry = app.services().projects.registry();
+    let mut lease = registry.acquire().await.map_err(|error| error.to_string())?;
+    let (server, pgvector) =
+        databases::versions(&mut lease).await.map_err(|error| error.to_string())?;
+    let pgvector = pgvector.ok_or("the server offers no pgvector")?;
+    Ok(format!("PostgreSQL {server} with pgvector {pgvector} answers"))
 }
 
 /// Asks a question, so that everything on the way of an answer is used once.

@@ -41,6 +41,18 @@ pub async fn create(on: impl PgExecutor<'_>, name: &DatabaseName) -> Result<(), 
     }
 }
 
+/// The versions of the server and of the pgvector that it offers.
+pub async fn versions(
+    on: impl PgExecutor<'_>,
+) -> Result<(String, Option<String>), sqlx::Error> {
+    sqlx::query_as(
+        "SELECT current_setting('server_version'),
+                (SELECT default_version FROM pg_available_extensions WHERE name = 'vector')",
+    )
+    .fetch_one(on)
+    .await
+}
+
 /// `duplicate_database`, or the unique violation that two simultaneous creations end in.
 fn is_duplicate(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);

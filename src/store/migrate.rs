@@ -56,7 +56,7 @@ pub enum MigrateError {
     },
     /// A migration that was applied differs from the one in this program.
     #[error(
-        "migration {version} of database {database} is not the one this codebase-mcp carries; use the release that made the database, or index into a new one"
+        "migration {version} of database {database} is not the one this codebase-mcp carries; use the release that made the database, or drop the database and index again"
     )]
     Diverged {
         /// The database.
