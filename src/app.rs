@@ -16,7 +16,7 @@ use crate::embed::{LoadError, StaticModel};
 use crate::index::{self, Force, IndexError, Indexer, Root, RootError};
 use crate::jobs::{Failure, Handler, Job, JobError, Jobs, Run};
 use crate::mcp::{Readiness, Server, Services};
-use crate::pool::HealthReason;
+use crate::pool::{AcquireError, HealthReason};
 use crate::postgres::{Cluster, ClusterError, Keeper};
 use crate::project::{ProjectError, Projects};
 
@@ -52,6 +52,16 @@ pub enum BuildError {
     /// The job queue could not be opened.
     #[error(transparent)]
     Jobs(#[from] JobError),
+}
+
+impl BuildError {
+    /// The text for clients, who are not to learn where the database is and who connects to it.
+    fn public(&self) -> String {
+        if let Self::Project(ProjectError::Acquire(AcquireError::Unavailable(outage))) = self {
+            return outage.cause.public_cause();
+        }
+        self.to_string()
+    }
 }
 
 impl App {
@@ -171,7 +181,7 @@ async fn build_until_done(
             }
             Err(error) => {
                 tracing::error!(error = %error, retry_after_ms = RETRY_START.as_millis(), "could not start");
-                let error = Arc::from(error.to_string());
+                let error = Arc::from(error.public());
                 state.send_replace(Readiness::Failed { error, retry_after: RETRY_START });
             }
         }

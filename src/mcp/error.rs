@@ -9,7 +9,7 @@ use sqlx::error::DatabaseError;
 
 use crate::index::RootError;
 use crate::jobs::JobError;
-use crate::pool::{AcquireError, OpenError};
+use crate::pool::AcquireError;
 use crate::project::ProjectError;
 use crate::search::{QueryError, SearchError};
 
@@ -175,7 +175,7 @@ impl From<AcquireError> for ToolError {
             .with_details(json!({ "error_type": "PoolTimeoutError" })),
             AcquireError::Unavailable(outage) => Self::new(
                 Code::Database,
-                format!("the database is not available: {}", cause(&outage.cause)),
+                format!("the database is not available: {}", outage.cause.public_cause()),
                 "check that PostgreSQL runs and can be reached; the server reconnects by itself",
             )
             .with_details(json!({
@@ -198,19 +198,5 @@ impl From<sqlx::Error> for ToolError {
         };
         Self::new(Code::Database, message, "retry; the server's log has the whole error")
             .with_details(json!({ "sqlstate": state }))
-    }
-}
-
-/// The cause of a failed connection attempt without hosts, users or databases.
-fn cause(error: &OpenError) -> String {
-    match error {
-        OpenError::TimedOut { limit } => {
-            format!("connecting took longer than {} ms", limit.as_millis())
-        }
-        OpenError::Failed(sqlx::Error::Io(error)) => error.kind().to_string(),
-        OpenError::Failed(error) => match error.as_database_error().and_then(DatabaseError::code) {
-            Some(state) => format!("it refused the connection (SQLSTATE {state})"),
-            None => "the connection attempt failed".to_owned(),
-        },
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
+
 use super::stats::Snapshot;
 
 /// Why [`Pool::acquire`](super::Pool::acquire) gave no lease.
@@ -78,11 +80,25 @@ pub enum CheckError {
 }
 
 impl OpenError {
+    /// The cause without hosts, users and databases, for those who are not to learn them.
+    pub fn public_cause(&self) -> String {
+        match self {
+            Self::TimedOut { limit } => {
+                format!("connecting took longer than {} ms", limit.as_millis())
+            }
+            Self::Failed(sqlx::Error::Io(error)) => error.kind().to_string(),
+            Self::Failed(error) => match error.as_database_error().and_then(DatabaseError::code) {
+                Some(state) => format!("it refused the connection (SQLSTATE {state})"),
+                None => "the connection attempt failed".to_owned(),
+            },
+        }
+    }
+
     /// Whether trying again without a change of configuration is pointless: wrong credentials
     /// (SQLSTATE class 28), an unknown database (3D000) or a malformed configuration.
     pub fn is_permanent(&self) -> bool {
         let Self::Failed(error) = self else { return false };
-        match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+        match error.as_database_error().and_then(DatabaseError::code) {
             Some(code) => code.starts_with("28") || code == "3D000",
             None => matches!(error, sqlx::Error::Configuration(_)),
         }

@@ -37,7 +37,11 @@ pub(super) async fn run<C: Connect>(shared: &Arc<Shared<C>>) -> ShutdownReport {
     shared.with_state(State::terminate);
     let abandoned = shared.statistics.gauges().in_use;
     let elapsed = started.elapsed();
-    tracing::info!(abandoned, elapsed_ms = elapsed.as_millis(), "pool closed");
+    if abandoned > 0 {
+        tracing::warn!(abandoned, elapsed_ms = elapsed.as_millis(), "pool closed while in use");
+    } else {
+        tracing::debug!(elapsed_ms = elapsed.as_millis(), "pool closed");
+    }
     ShutdownReport { abandoned, elapsed }
 }
 

@@ -42,9 +42,7 @@ pub async fn create(on: impl PgExecutor<'_>, name: &DatabaseName) -> Result<(), 
 }
 
 /// The versions of the server and of the pgvector that it offers.
-pub async fn versions(
-    on: impl PgExecutor<'_>,
-) -> Result<(String, Option<String>), sqlx::Error> {
+pub async fn versions(on: impl PgExecutor<'_>) -> Result<(String, Option<String>), sqlx::Error> {
     sqlx::query_as(
         "SELECT current_setting('server_version'),
                 (SELECT default_version FROM pg_available_extensions WHERE name = 'vector')",

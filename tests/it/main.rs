@@ -7,5 +7,6 @@ mod mcp_client;
 mod pool;
 mod postgres;
 mod sharing;
+mod store;
 mod support;
 mod tidy;
