@@ -204,12 +204,7 @@ async fn connect_options(
         }
         Database::Embedded(config) => {
             let cluster = Cluster::attach(config, keeper).await?;
-            let endpoint = cluster.endpoint();
-            let options = PgConnectOptions::new_without_pgpass()
-                .socket(endpoint.socket_dir)
-                .port(endpoint.port)
-                .username(&endpoint.user)
-                .database("postgres");
+            let options = cluster.endpoint().options("postgres");
             Ok((options, Some(cluster)))
         }
     }

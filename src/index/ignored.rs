@@ -6,23 +6,17 @@
 //! `.git/info/exclude` do not count. A nested repository starts afresh with `.gitignore`, as in git,
 //! but not with `.mcpignore`, which also wins over any `.gitignore`.
 
-use std::{
-    fs,
-    io::{self, Read},
-    path::Path,
-    rc::Rc,
-};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
 
-use ignore::{
-    Match,
-    gitignore::{Gitignore, GitignoreBuilder},
-};
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::CWD;
 
-use crate::index::{
-    FailCause,
-    root::{Opened, open_file},
-};
+use crate::index::FailCause;
+use crate::index::root::{Opened, open_file};
 
 /// A longer ignore file is refused. Bytes.
 const MAX_IGNORE_FILE: u64 = 1024 * 1024;

@@ -1,6 +1,7 @@
 //! Why a walked file is not in the index: the rule that skipped it or the cause of its failure.
 
-use std::{fmt, io, path::PathBuf};
+use std::path::PathBuf;
+use std::{fmt, io};
 
 /// A rule that keeps a file out of the index for as long as the file stays as it is.
 ///

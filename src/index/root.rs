@@ -1,17 +1,13 @@
 //! The folder that is indexed, and the only door to the files in it.
 
-use std::{
-    fs::{self, File, Metadata},
-    io,
-    path::{Component, Path, PathBuf},
-};
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
-use rustix::{
-    fd::{AsFd, OwnedFd},
-    fs::{CWD, Mode, OFlags, openat},
-    io::{Errno, retry_on_intr},
-    path::Arg,
-};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
 
 use crate::index::FailCause;
 

@@ -9,8 +9,8 @@ use super::connect::Connect;
 use super::error::{AcquireError, OpenError};
 use super::reason::OpenReason;
 use super::shared::{PoolState, Shared, Slot};
-use super::state::{Dial, Outage, Phase};
-use super::stats::count;
+use super::state::{Dial, Outage};
+use super::stats::{Phase, count};
 
 /// Starts the dialer. It ends when the pool shuts down.
 pub(super) fn spawn<C: Connect>(shared: &Arc<Shared<C>>) {

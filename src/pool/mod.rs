@@ -38,9 +38,8 @@ mod postgres;
 mod reason;
 mod shared;
 mod shutdown;
-mod stats;
-
 mod state;
+mod stats;
 
 pub use acquire::Pool;
 pub use config::{Config, Validation};
@@ -50,7 +49,7 @@ pub use lease::Lease;
 pub use postgres::{Postgres, Transaction};
 pub use reason::{CloseReason, OpenReason};
 pub use shutdown::ShutdownReport;
-pub use stats::{Health, HealthReason, Snapshot};
+pub use stats::{Health, HealthReason, LastError, Phase, Snapshot};
 
 /// The pool that the rest of the crate uses.
 pub type PgPool = Pool<Postgres>;

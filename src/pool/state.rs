@@ -10,19 +10,7 @@ use tokio::time::Instant;
 
 use super::error::OpenError;
 use super::reason::OpenReason;
-use super::stats::Gauges;
-
-/// Whether the pool admits acquires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Serving.
-    Running,
-    /// Refusing new acquires, waiting for leases to come back.
-    ShuttingDown,
-    /// Over.
-    Terminated,
-}
+use super::stats::{Gauges, Phase};
 
 /// Bounds that the state keeps.
 #[derive(Debug, Clone, Copy)]

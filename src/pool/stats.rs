@@ -4,7 +4,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::state::Phase;
+/// Whether the pool admits acquires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Serving.
+    Running,
+    /// Refusing new acquires, waiting for leases to come back.
+    ShuttingDown,
+    /// Over.
+    Terminated,
+}
 
 /// The phase and the counts at one instant. The phase takes 2 bits, `waiting` 22 and each of the others 10,
 /// so that all of them live in one atomic word and a reader never sees half of a change.

@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 
+use sqlx::postgres::PgConnectOptions;
+
 use super::config::Config;
 use super::error::ClusterError;
 use super::keeper::{self, Keeper};
-use super::layout::{Layout, PORT};
+use super::layout::{Layout, PORT, SUPERUSER};
 use super::lock::{Lock, Mode};
 use super::postmaster::Postmaster;
 use super::start;
 use super::wait::Deadline;
-
-/// The role that owns everything in the cluster.
-pub(super) const SUPERUSER: &str = "postgres";
 
 /// A share in a running cluster. The cluster is not stopped while anyone has one; dropping the last
 /// one lets the keeper stop it after `stop_after`.
@@ -31,6 +30,17 @@ pub struct Endpoint {
     pub port: u16,
     /// The role to log in as; no password is asked for.
     pub user: String,
+}
+
+impl Endpoint {
+    /// How sqlx connects to `database` of this cluster.
+    pub fn options(&self, database: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.socket_dir)
+            .port(self.port)
+            .username(&self.user)
+            .database(database)
+    }
 }
 
 impl Cluster {

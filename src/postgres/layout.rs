@@ -11,6 +11,8 @@ use super::error::ClusterError;
 
 /// The port in the name of the socket. The socket's folder makes it unique.
 pub(super) const PORT: u16 = 5432;
+/// The role that owns everything in the cluster.
+pub(super) const SUPERUSER: &str = "postgres";
 /// The cluster's folder and the prefix of one that is being made, below the data folder.
 pub(super) const PGDATA: &str = "pgdata";
 const UNFINISHED: &str = "pgdata.new-";

@@ -9,12 +9,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::account::{self, Account};
-use super::cluster::SUPERUSER;
 use super::command::Programs;
 use super::config::Config;
 use super::error::ClusterError;
 use super::install::Installation;
-use super::layout::{self, Layout, PGDATA, SETTINGS};
+use super::layout::{self, Layout, PGDATA, SETTINGS, SUPERUSER};
 use super::postmaster::{self, Postmaster};
 use super::wait::{self, Deadline};
 

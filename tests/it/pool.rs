@@ -5,7 +5,6 @@ use std::time::Duration;
 use codebase_mcp::pool::{Config, PgPool, Postgres, Validation};
 use codebase_mcp::postgres::Cluster;
 use sqlx::Row;
-use sqlx::postgres::PgConnectOptions;
 
 use crate::support::Home;
 
@@ -31,12 +30,7 @@ impl Fixture {
 }
 
 fn pool(cluster: &Cluster, validation: Validation) -> PgPool {
-    let endpoint = cluster.endpoint();
-    let options = PgConnectOptions::new_without_pgpass()
-        .socket(endpoint.socket_dir)
-        .port(endpoint.port)
-        .username(&endpoint.user)
-        .database("postgres");
+    let options = cluster.endpoint().options("postgres");
     let config = Config { min_size: 1, max_size: 1, validation, ..Config::default() };
     PgPool::new(config, Postgres::new(options, "pool test", Duration::from_secs(10)))
 }

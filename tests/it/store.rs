@@ -1,6 +1,5 @@
 //! What is in the database: external servers, schemas from elsewhere, and vectors of another model.
 
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::support::{Home, Run};
@@ -10,12 +9,7 @@ const PROJECT: &str = "cb_proj_default_00000000";
 /// Runs a statement in a database of the home's cluster.
 async fn execute(home: &Home, database: &str, sql: &str) {
     let cluster = home.attach().await;
-    let endpoint = cluster.endpoint();
-    let options = PgConnectOptions::new_without_pgpass()
-        .socket(endpoint.socket_dir)
-        .port(endpoint.port)
-        .username(&endpoint.user)
-        .database(database);
+    let options = cluster.endpoint().options(database);
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

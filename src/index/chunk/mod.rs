@@ -16,11 +16,11 @@ mod syntax;
 
 use std::fmt;
 
-use crate::index::Language;
-
 use lines::Lines;
 use pack::pack;
 use syntax::Syntax;
+
+use crate::index::Language;
 
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,17 +1,11 @@
 //! Joins neighboring pieces into chunks and names them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use crate::index::{
-    Chunk, ChunkKind,
-    chunk::{
-        lines::Lines,
-        scopes::{Definition, Piece, Scope, Scopes},
-    },
-};
+use crate::index::chunk::lines::Lines;
+use crate::index::chunk::scopes::{Definition, Piece, Scope, Scopes};
+use crate::index::{Chunk, ChunkKind};
 
 /// A definition with at least one part in so many of a full chunk stays alone.
 const STANDS_ALONE: usize = 3;

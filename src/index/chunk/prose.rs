@@ -2,13 +2,9 @@
 
 use std::ops::Range;
 
-use crate::index::{
-    ChunkKind,
-    chunk::{
-        lines::Lines,
-        scopes::{Definition, Piece, Scope, Scopes},
-    },
-};
+use crate::index::ChunkKind;
+use crate::index::chunk::lines::Lines;
+use crate::index::chunk::scopes::{Definition, Piece, Scope, Scopes};
 
 /// Lines between paragraphs, also in comments of many languages.
 const EMPTY_LINES: [&str; 8] = ["", "///", "//!", "//", "*", "#", "--", ";;"];

@@ -1,6 +1,7 @@
 //! The definitions of a text as a tree, and the pieces of text that belong to them.
 
-use std::{iter, ops::Range};
+use std::iter;
+use std::ops::Range;
 
 use crate::index::ChunkKind;
 

@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;
-use proptest::{
-    collection::vec,
-    prelude::*,
-    sample::{Index, select},
-};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
 
 use super::*;
 

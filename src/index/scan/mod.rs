@@ -1,16 +1,12 @@
 //! Walks a root and says of each file whether it may be indexed.
 
-use std::{
-    fs::{self, DirEntry},
-    io,
-    path::Path,
-    time::SystemTime,
-};
+use std::fs::{self, DirEntry};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
 
-use crate::index::{
-    Config, FailCause, Root, SkipRule,
-    ignored::{Entry, Rules, is_cache},
-};
+use crate::index::ignored::{Entry, Rules, is_cache};
+use crate::index::{Config, FailCause, Root, SkipRule};
 
 /// The files of a root at one time.
 #[derive(Debug)]

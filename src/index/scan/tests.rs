@@ -1,11 +1,11 @@
 //! What a walk finds, skips and fails on.
 
-use std::{
-    cell::Cell,
-    ffi::OsStr,
-    os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
-    path::PathBuf,
-};
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, mkfifoat, openat};
 use tempfile::TempDir;

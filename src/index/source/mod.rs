@@ -1,11 +1,10 @@
 //! Reads one file as text, whatever has become of it since the scan.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-};
+use std::fs::File;
+use std::io::{self, Read};
 
-use crate::index::{Config, FailCause, Language, Root, SkipRule, root::Opened};
+use crate::index::root::Opened;
+use crate::index::{Config, FailCause, Language, Root, SkipRule};
 
 /// So much of a file shows whether it is binary before the rest is read. Bytes.
 const SNIFFED: u64 = 8 * 1024;

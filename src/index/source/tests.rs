@@ -1,9 +1,8 @@
 //! What is read as text, and what is refused.
 
-use std::{
-    fs,
-    os::unix::{fs::symlink, net::UnixListener},
-};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 

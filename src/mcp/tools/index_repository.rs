@@ -3,32 +3,17 @@
 use rmcp::model::{JsonObject, ProgressNotificationParam, ProgressToken, Tool, ToolAnnotations};
 use rmcp::service::RequestContext;
 use rmcp::{Peer, RoleServer};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::get_indexing_status::{Output, message, report};
-use super::{describe, parse, submit};
+use super::{IndexInput, describe, parse, submit};
 use crate::jobs::{JobState, JobStatus};
 use crate::mcp::Server;
 use crate::mcp::error::{Code, ToolError};
 
 pub(super) const NAME: &str = "index_repository";
 
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    /// The repository's folder, as an absolute path.
-    repo_path: String,
-    /// Id or name of the project; the default project when left out.
-    #[serde(default)]
-    project_id: Option<String>,
-    /// Index files again although they have not changed.
-    #[serde(default)]
-    force_reindex: bool,
-}
-
 pub(super) fn tool() -> Tool {
-    describe::<Input, Output>(
+    describe::<IndexInput, Output>(
         NAME,
         "Index a repository",
         "Indexes a repository and waits until that is done, with progress notifications when the \
@@ -44,11 +29,9 @@ pub(super) async fn call(
     arguments: JsonObject,
     context: &RequestContext<RoleServer>,
 ) -> Result<Output, ToolError> {
-    let input: Input = parse(arguments)?;
+    let input: IndexInput = parse(arguments)?;
     let services = server.services().await?;
-    let accepted =
-        submit(&services, &input.repo_path, input.project_id.as_deref(), input.force_reindex)
-            .await?;
+    let accepted = submit(&services, &input).await?;
     let id = accepted.submitted.id;
     let mut follow = services.jobs.follow(id);
     let mut reporter =

@@ -14,8 +14,8 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Server;
 use super::error::{Code, ToolError};
@@ -95,6 +95,20 @@ fn parse<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ToolError> {
     })
 }
 
+/// The arguments of the two tools that index.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct IndexInput {
+    /// The repository's folder, as an absolute path.
+    repo_path: String,
+    /// Id or name of the project; the default project when left out.
+    #[serde(default)]
+    project_id: Option<String>,
+    /// Index files again although they have not changed.
+    #[serde(default)]
+    force_reindex: bool,
+}
+
 /// A job that has been accepted for a repository.
 struct Accepted {
     project: Project,
@@ -104,14 +118,9 @@ struct Accepted {
 
 /// Checks the path, then resolves the project, then submits: nothing is created for a request that is
 /// refused.
-async fn submit(
-    services: &Services,
-    repo_path: &str,
-    project_id: Option<&str>,
-    force_reindex: bool,
-) -> Result<Accepted, ToolError> {
-    let root = Root::resolve(Path::new(repo_path))?;
-    let project = services.projects.resolve(project_id).await?;
-    let submitted = services.jobs.submit(project.id, root.as_str(), force_reindex).await?;
+async fn submit(services: &Services, input: &IndexInput) -> Result<Accepted, ToolError> {
+    let root = Root::resolve(Path::new(&input.repo_path))?;
+    let project = services.projects.resolve(input.project_id.as_deref()).await?;
+    let submitted = services.jobs.submit(project.id, root.as_str(), input.force_reindex).await?;
     Ok(Accepted { project, root, submitted })
 }

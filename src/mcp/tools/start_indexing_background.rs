@@ -2,26 +2,13 @@
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{describe, parse, submit};
+use super::{IndexInput, describe, parse, submit};
 use crate::mcp::Server;
 use crate::mcp::error::ToolError;
 
 pub(super) const NAME: &str = "start_indexing_background";
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    /// The repository's folder, as an absolute path.
-    repo_path: String,
-    /// Id or name of the project; the default project when left out.
-    #[serde(default)]
-    project_id: Option<String>,
-    /// Index files again although they have not changed.
-    #[serde(default)]
-    force_reindex: bool,
-}
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Output {
@@ -38,7 +25,7 @@ pub(super) struct Output {
 }
 
 pub(super) fn tool() -> Tool {
-    describe::<Input, Output>(
+    describe::<IndexInput, Output>(
         NAME,
         "Start indexing in the background",
         "Starts to index a repository and returns a job id at once. Use it for repositories of any \
@@ -48,11 +35,9 @@ pub(super) fn tool() -> Tool {
 }
 
 pub(super) async fn call(server: &Server, arguments: JsonObject) -> Result<Output, ToolError> {
-    let input: Input = parse(arguments)?;
+    let input: IndexInput = parse(arguments)?;
     let services = server.services().await?;
-    let accepted =
-        submit(&services, &input.repo_path, input.project_id.as_deref(), input.force_reindex)
-            .await?;
+    let accepted = submit(&services, &input).await?;
     let (status, message) = if accepted.submitted.existing {
         ("active", "a job for this repository is under way already; this is its id")
     } else {

@@ -4,21 +4,15 @@
 //! into a chunk is cut at the children of its largest node, until it fits or there is nothing left but
 //! lines.
 
-use std::{
-    cell::Cell,
-    ops::{ControlFlow, Range},
-};
+use std::cell::Cell;
+use std::ops::{ControlFlow, Range};
 
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
-use crate::index::{
-    ChunkKind,
-    chunk::{
-        lines::Lines,
-        prose::paragraphs,
-        scopes::{Definition, Piece, Scope, Scopes},
-    },
-};
+use crate::index::ChunkKind;
+use crate::index::chunk::lines::Lines;
+use crate::index::chunk::prose::paragraphs;
+use crate::index::chunk::scopes::{Definition, Piece, Scope, Scopes};
 
 mod python;
 mod rust;

@@ -2,13 +2,9 @@
 
 use tree_sitter::Node;
 
-use crate::index::{
-    ChunkKind,
-    chunk::{
-        scopes::{Definition, join},
-        syntax::{Grammar, field},
-    },
-};
+use crate::index::ChunkKind;
+use crate::index::chunk::scopes::{Definition, join};
+use crate::index::chunk::syntax::{Grammar, field};
 
 pub(super) const GRAMMAR: Grammar = Grammar { define, leads, items };
 
