@@ -1,11 +1,16 @@
 //! `search`: the pieces of code that answer a question.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::PathBuf;
 
 use super::output::{FAINT, STRONG, styled};
 use super::{CliError, build};
+use crate::app::App;
 use crate::config::Config;
+use crate::index::Root;
 use crate::search::{self, Answer, Hit, Query, QueryError};
+use crate::store::repositories;
 
 /// How many lines of a hit are shown.
 const SHOWN_LINES: usize = 8;
@@ -18,6 +23,9 @@ pub(super) struct Arguments {
     /// Id or name of the project [default: the default project]
     #[arg(long)]
     project: Option<String>,
+    /// Only in the repository at this path
+    #[arg(long, value_name = "PATH")]
+    repository: Option<PathBuf>,
     /// The most results, 1 to 50
     #[arg(long, default_value_t = 5, allow_negative_numbers = true)]
     limit: i64,
@@ -34,21 +42,43 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, config: &Config) -> Result<(), CliError> {
     let query = checked(arguments).map_err(CliError::failed)?;
+    let root = match &arguments.repository {
+        Some(path) => {
+            let path = std::path::absolute(path)?;
+            Some(Root::resolve(&path).map_err(CliError::failed)?)
+        }
+        None => None,
+    };
     let app = build(config).await?;
-    let services = app.services();
-    let answer = async {
-        let project = services
-            .projects
-            .resolve(arguments.project.as_deref())
-            .await
-            .map_err(CliError::failed)?;
-        search::search(&project.pool, &services.model, &query).await.map_err(CliError::failed)
-    }
-    .await;
-    let printed =
-        answer.and_then(|answer| if arguments.json { print_json(&answer) } else { print(&answer) });
+    let outcome = match answer(arguments, query, root.as_ref(), &app).await {
+        Ok(answer) if arguments.json => print_json(&answer),
+        Ok(answer) => print(&answer),
+        Err(error) => Err(error),
+    };
     app.shutdown().await;
-    printed
+    outcome
+}
+
+async fn answer(
+    arguments: &Arguments,
+    mut query: Query,
+    root: Option<&Root>,
+    app: &App,
+) -> Result<Answer, CliError> {
+    let services = app.services();
+    let project =
+        services.projects.resolve(arguments.project.as_deref()).await.map_err(CliError::failed)?;
+    if let Some(root) = root {
+        let mut lease = project.pool.acquire().await.map_err(CliError::failed)?;
+        let found =
+            repositories::find(&mut lease, root.as_str()).await.map_err(CliError::failed)?;
+        let id = found.ok_or_else(|| {
+            let path = root.as_str();
+            CliError::Failed(format!("{path} is not indexed; run `codebase-mcp index {path}`"))
+        })?;
+        query = query.within(id);
+    }
+    search::search(&project.pool, &services.model, &query).await.map_err(CliError::failed)
 }
 
 fn checked(arguments: &Arguments) -> Result<Query, QueryError> {
@@ -69,9 +99,14 @@ fn print(answer: &Answer) -> Result<(), CliError> {
     } else if answer.hits.is_empty() {
         writeln!(out, "no result")?;
     }
+    let repositories: BTreeSet<&str> =
+        answer.hits.iter().map(|hit| hit.repository_path.as_str()).collect();
     for (position, hit) in answer.hits.iter().enumerate() {
         if position > 0 {
             writeln!(out)?;
+        }
+        if repositories.len() > 1 {
+            writeln!(out, "{}", styled(FAINT, &hit.repository_path))?;
         }
         print_hit(&mut out, position + 1, hit)?;
     }

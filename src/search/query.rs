@@ -110,13 +110,19 @@ impl Query {
         Ok(self)
     }
 
-    /// Limits the answer to one repository.
-    pub fn in_repository(mut self, repository_id: &str) -> Result<Self, QueryError> {
+    /// Limits the answer to one repository, by its id as text.
+    pub fn in_repository(self, repository_id: &str) -> Result<Self, QueryError> {
         let id = Uuid::parse_str(repository_id).map_err(|_malformed| QueryError::Repository {
             repository_id: repository_id.to_owned(),
         })?;
-        self.filter.repository_id = Some(id);
-        Ok(self)
+        Ok(self.within(id))
+    }
+
+    /// Limits the answer to one repository.
+    #[must_use]
+    pub fn within(mut self, repository: Uuid) -> Self {
+        self.filter.repository_id = Some(repository);
+        self
     }
 
     /// The question, trimmed.

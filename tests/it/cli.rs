@@ -157,6 +157,29 @@ fn a_wrong_query_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn a_search_can_be_limited_to_one_of_several_repositories() {
+    let home = Home::new();
+    let one = home.repository();
+    home.write("other/wheel.rs", "/// Fires timers of a wheel.\npub fn fire_timers() {}\n");
+    for repository in [&one, &home.path("other")] {
+        home.run(["index", repository.to_str().unwrap()]).ok();
+    }
+    let both = home.run(["search", "fire", "timers", "of", "a", "wheel"]).ok();
+    for repository in [&one, &home.path("other")] {
+        assert!(
+            both.contains(repository.to_str().unwrap()),
+            "each hit names its repository: {both}"
+        );
+    }
+    let other = home.run(["search", "--json", "--repository", "other", "fire timers"]).json();
+    let hits = other["results"].as_array().unwrap();
+    assert!(hits.iter().all(|hit| hit["file_path"] == "wheel.rs"), "{other:#}");
+    assert_eq!(hits.len(), 1);
+    let error = home.run(["search", "--repository", ".", "fire timers"]).err();
+    assert!(error.contains("is not indexed; run"), "{error}");
+}
+
+#[test]
 fn an_empty_index_says_what_to_do() {
     let home = Home::new();
     let said = home.run(["search", "read a file"]).ok();
