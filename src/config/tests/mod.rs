@@ -18,13 +18,13 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
     Environment {
         variables: variables.collect(),
         effective_uid: 1000,
-        working_dir: PathBuf::from("/work"),
+        working_dir: PathBuf::from("/srv/app"),
     }
 }
 
 fn load_in(text: &str, environment: &Environment) -> Result<Loaded, ConfigErrors> {
     let document = Document::parse(Path::new("codebase-mcp.yaml"), text.to_owned())?;
-    let origin = Origin::File(PathBuf::from("/work/codebase-mcp.yaml"));
+    let origin = Origin::File(PathBuf::from("/srv/app/codebase-mcp.yaml"));
     resolve(origin, Some(&document), environment)
 }
 

@@ -264,7 +264,7 @@ type FolderCase<'a> = (u32, &'a [(&'a str, &'a str)], Option<&'a str>);
 fn data_belongs_where_the_environment_says() {
     let folder = |uid, variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
-        let working_dir = PathBuf::from("/work");
+        let working_dir = PathBuf::from("/srv/app");
         Environment { variables, effective_uid: uid, working_dir }.data_folder()
     };
     let cases: [FolderCase<'_>; 8] = [
