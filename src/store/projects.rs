@@ -31,11 +31,12 @@ pub async fn find(
     .await
 }
 
-/// Registers the project, unless one with its name exists. Returns the one that is registered.
+/// Registers the project, unless one with its name, id or database exists. Returns the one that has its
+/// name.
 pub async fn register(on: &mut PgLease, project: &ProjectRow) -> Result<ProjectRow, sqlx::Error> {
     sqlx::query(
         "INSERT INTO projects (id, name, database_name) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO NOTHING",
+         ON CONFLICT DO NOTHING",
     )
     .bind(project.id)
     .bind(&project.name)

@@ -32,6 +32,19 @@ fn two_servers_share_a_cluster_and_one_survives_the_others_death() {
     assert!(eventually(|| home.postmaster().is_none()), "the last one out stops the cluster");
 }
 
+/// Everything that is made on first use is made at the same time by several processes.
+#[test]
+fn processes_that_race_on_an_empty_home_all_succeed() {
+    for _ in 0..3 {
+        let home = Home::new();
+        let start = |_| home.command().args(["search", "read a file"]).spawn().unwrap();
+        let racers: Vec<_> = (0..6).map(start).collect();
+        for mut racer in racers {
+            assert_eq!(racer.wait().unwrap().code(), Some(0));
+        }
+    }
+}
+
 #[test]
 fn a_killed_postgres_is_started_again_under_a_running_server() {
     let home = Home::new();
