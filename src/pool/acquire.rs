@@ -18,15 +18,26 @@ use super::shutdown::{self, ShutdownReport};
 use super::state::{Limits, Refusal, State, Ticket, Wait};
 use super::stats::{Snapshot, count};
 
-/// A pool of connections. Clones are handles of the same pool.
+/// A pool of connections. Clones are handles of the same pool; dropping the last one closes it as
+/// [`shutdown`](Self::shutdown) does, without waiting for leases.
 #[derive(Debug)]
 pub struct Pool<C: Connect> {
-    shared: Arc<Shared<C>>,
+    handle: Arc<Handle<C>>,
+}
+
+/// What all handles share. The pool's own tasks and leases hold the inside only.
+#[derive(Debug)]
+struct Handle<C: Connect>(Arc<Shared<C>>);
+
+impl<C: Connect> Drop for Handle<C> {
+    fn drop(&mut self) {
+        shutdown::begin(&self.0);
+    }
 }
 
 impl<C: Connect> Clone for Pool<C> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { handle: Arc::clone(&self.handle) }
     }
 }
 
@@ -43,7 +54,7 @@ impl<C: Connect> Pool<C> {
         };
         let shared = Arc::new(Shared::new(config, connector, State::new(limits)));
         dialer::spawn(&shared);
-        Self { shared }
+        Self { handle: Arc::new(Handle(shared)) }
     }
 
     /// Leases a connection within `acquire_timeout`.
@@ -59,13 +70,13 @@ impl<C: Connect> Pool<C> {
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<Lease<C>, AcquireError>> + Send + use<C> {
         let location = Location::caller();
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.handle.0);
         async move { Ok(acquire(&shared).await?.located(location)) }
     }
 
     /// The pool at this instant. Costs a few loads; never waits for the database.
     pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
+        self.handle.0.snapshot()
     }
 
     /// Refuses acquires, waits up to `shutdown_timeout` for leases to come back, closes everything that
@@ -77,7 +88,7 @@ impl<C: Connect> Pool<C> {
     /// Dropping the future leaves the pool shutting down: nothing is admitted, and connections close as
     /// their leases end.
     pub async fn shutdown(&self) -> ShutdownReport {
-        shutdown::run(&self.shared).await
+        shutdown::run(&self.handle.0).await
     }
 }
 

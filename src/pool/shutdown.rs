@@ -20,8 +20,9 @@ pub struct ShutdownReport {
     pub elapsed: Duration,
 }
 
-pub(super) async fn run<C: Connect>(shared: &Arc<Shared<C>>) -> ShutdownReport {
-    let started = Instant::now();
+/// Refuses acquires from now on, turns waiters away and closes what is idle. Leases close their
+/// connections as they end.
+pub(super) fn begin<C: Connect>(shared: &Arc<Shared<C>>) {
     let (waiters, idle) = shared.with_state(State::begin_shutdown);
     for waiter in waiters {
         // A waiter that has gone needs no answer.
@@ -31,6 +32,11 @@ pub(super) async fn run<C: Connect>(shared: &Arc<Shared<C>>) -> ShutdownReport {
         shared.close(slot, CloseReason::Shutdown);
     }
     shared.demand.notify_one();
+}
+
+pub(super) async fn run<C: Connect>(shared: &Arc<Shared<C>>) -> ShutdownReport {
+    let started = Instant::now();
+    begin(shared);
     let deadline = started + shared.config.shutdown_timeout;
     // At the limit the report below says what is still out.
     drop(timeout_at(deadline, drained(shared)).await);

@@ -298,6 +298,26 @@ async fn shutdown_ends_at_its_limit_and_counts_who_is_still_out() {
     assert_eq!(pool.snapshot().total(), 0, "a late lease is closed, not kept");
 }
 
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_closes_everything() {
+    let connector = Scripted::default();
+    let pool = Pool::new(config(2, 4), connector.clone());
+    settled().await;
+    let lease = pool.acquire().await.unwrap();
+    let handle = pool.clone();
+    let waiting = pool.acquire();
+    drop(pool);
+    settled().await;
+    assert_eq!(connector.0.lock().closed, 0, "another handle is left");
+    drop(handle);
+    settled().await;
+    assert_eq!(connector.0.lock().closed, 1, "what is idle is closed");
+    assert!(matches!(waiting.await, Err(AcquireError::Closed)));
+    drop(lease);
+    settled().await;
+    assert_eq!(connector.0.lock().closed, 2, "the lease closes its own");
+}
+
 #[test]
 fn a_lease_may_outlive_its_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -58,11 +58,7 @@ impl Projects {
         let registry_name = DatabaseName::new(REGISTRY).expect("the registry's name is valid");
         ensure_database(&server, &pool_config, &registry_name).await?;
         let registry = open_pool(&server, &pool_config, &registry_name);
-        let opened = migrated(&registry, Schema::Registry).await;
-        if let Err(error) = opened {
-            registry.shutdown().await;
-            return Err(error);
-        }
+        migrated(&registry, Schema::Registry).await?;
         Ok(Self { server, pool_config, registry, open: Mutex::new(HashMap::new()) })
     }
 
@@ -132,10 +128,7 @@ impl Projects {
         let row = self.ensure(row).await?;
         let name = database_name(&row)?;
         let pool = open_pool(&self.server, &self.pool_config, &name);
-        if let Err(error) = migrated(&pool, Schema::Project).await {
-            pool.shutdown().await;
-            return Err(error);
-        }
+        migrated(&pool, Schema::Project).await?;
         let ProjectRow { id, name, database_name } = row;
         let project = Project { id, name, database_name, pool };
         open.insert(project.id, project.clone());
@@ -188,14 +181,9 @@ async fn ensure_database(
     let config = pool::Config { min_size: 1, max_size: 1, ..config.clone() };
     let connector = Postgres::new(server.clone(), "codebase-mcp start", config.command_timeout);
     let pool = PgPool::new(config, connector);
-    let outcome = async {
-        let mut lease = pool.acquire().await?;
-        if !databases::exists(&mut lease, name).await? {
-            databases::create(&mut lease, name).await?;
-        }
-        Ok(())
+    let mut lease = pool.acquire().await?;
+    if !databases::exists(&mut lease, name).await? {
+        databases::create(&mut lease, name).await?;
     }
-    .await;
-    pool.shutdown().await;
-    outcome
+    Ok(())
 }
