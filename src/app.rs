@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Database};
 use crate::embed::{LoadError, StaticModel};
-use crate::index::{self, Force, IndexError, Indexer, Root, RootError};
-use crate::jobs::{Failure, Handler, Job, JobError, Jobs, Run};
+use crate::index::{self, Force, IndexError, Indexer, Root};
+use crate::jobs::{Failure, Handler, JobError, Jobs, Request, Run};
 use crate::mcp::{Readiness, Server, Services};
-use crate::pool::{AcquireError, HealthReason};
+use crate::pool::public_statement_error;
 use crate::postgres::{Cluster, ClusterError, Keeper};
 use crate::project::{ProjectError, Projects};
 
@@ -31,7 +31,7 @@ const WATCH_CLUSTER: Duration = Duration::from_secs(2);
 pub struct App {
     services: Services,
     /// The share in the embedded cluster; given back last.
-    _cluster: Option<Cluster>,
+    cluster: Option<Cluster>,
 }
 
 /// Why the parts could not be built.
@@ -57,18 +57,35 @@ pub enum BuildError {
 impl BuildError {
     /// The text for clients, who are not to learn where the database is and who connects to it.
     fn public(&self) -> String {
-        if let Self::Project(ProjectError::Acquire(AcquireError::Unavailable(outage))) = self {
-            return outage.cause.public_cause();
+        match self {
+            Self::Project(error) => error.public(),
+            Self::Jobs(error) => error.public(),
+            Self::Cluster(_) | Self::Url(_) | Self::Model(_) => explained(self),
         }
-        self.to_string()
     }
+}
+
+/// An error with its causes, as far as its own text does not tell them already.
+pub fn explained(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl App {
     /// Builds everything: database, registry, jobs. All that can fail at a start fails here.
     ///
     /// # Cancel safety
-    /// A dropped future gives the share in the cluster back and leaves nothing half-made.
+    /// A dropped future closes its connections and gives the share in the cluster back. Databases that it
+    /// made stay and are found next time.
     pub async fn build(config: &Config, keeper: &Keeper) -> Result<Self, BuildError> {
         let model = Arc::new(StaticModel::builtin()?);
         let (options, cluster) = connect_options(&config.database, keeper).await?;
@@ -76,7 +93,7 @@ impl App {
         let handler =
             index_handler(Arc::clone(&projects), Arc::clone(&model), config.index.clone());
         let jobs = Jobs::start(projects.registry().clone(), config.jobs.clone(), handler).await?;
-        Ok(Self { services: Services { projects, jobs, model }, _cluster: cluster })
+        Ok(Self { services: Services { projects, jobs, model }, cluster })
     }
 
     /// The parts that requests work with.
@@ -84,24 +101,31 @@ impl App {
         &self.services
     }
 
-    /// Starts the embedded PostgreSQL again whenever it has died under us. Never returns.
+    /// Starts the embedded PostgreSQL again when it has died under us. Never returns.
     async fn keep_cluster_up(&self, database: &Database, keeper: &Keeper) {
-        let Database::Embedded(config) = database else { return std::future::pending().await };
+        let (Database::Embedded(config), Some(cluster)) = (database, &self.cluster) else {
+            return std::future::pending().await;
+        };
         loop {
             tokio::time::sleep(WATCH_CLUSTER).await;
-            let (_, reason) = self.services.projects.registry().snapshot().health();
-            if reason != HealthReason::NoConnections {
+            if cluster.is_up() {
                 continue;
             }
             // Attaching starts a cluster that does not run; the share that we hold already is enough.
             match Cluster::attach(config, keeper).await {
-                Ok(_share) => tracing::warn!("looked after the embedded PostgreSQL"),
-                Err(error) => tracing::error!(error = %error, "the embedded PostgreSQL is down"),
+                Ok(_share) => {
+                    tracing::warn!("started the embedded PostgreSQL again");
+                    self.services.projects.reconnect_now().await;
+                }
+                Err(error) => {
+                    tracing::error!(error = explained(&error), "the embedded PostgreSQL is down");
+                }
             }
         }
     }
 
-    /// Stops the jobs at their next step, closes the pools, and gives the cluster back.
+    /// Stops the jobs at their next step, closes the pools, and gives the cluster back. After a dropped
+    /// future the same happens without anybody waiting for it.
     pub async fn shutdown(self) {
         self.services.jobs.shutdown().await;
         self.services.projects.shutdown().await;
@@ -109,7 +133,8 @@ impl App {
 }
 
 /// Serves one MCP session over `transport` until the client leaves or `stop` is cancelled. The session
-/// is answered at once; the parts are built meanwhile, and again until that succeeds.
+/// is answered at once; the parts are built meanwhile, and again until that succeeds. To end it early cancel
+/// `stop`: a dropped future leaves its tasks running.
 pub async fn serve<T, E, A>(
     config: Config,
     keeper: Keeper,
@@ -180,7 +205,11 @@ async fn build_until_done(
                 return Some(app);
             }
             Err(error) => {
-                tracing::error!(error = %error, retry_after_ms = RETRY_START.as_millis(), "could not start");
+                tracing::error!(
+                    error = explained(&error),
+                    retry_after_ms = RETRY_START.as_millis(),
+                    "could not start"
+                );
                 let error = Arc::from(error.public());
                 state.send_replace(Readiness::Failed { error, retry_after: RETRY_START });
             }
@@ -216,18 +245,20 @@ fn index_handler(
     model: Arc<StaticModel>,
     config: index::Config,
 ) -> Handler {
-    Arc::new(move |job: Job, run: Run| {
+    Arc::new(move |request: Request, run: Run| {
         let (projects, config) = (Arc::clone(&projects), config.clone());
         let model = Arc::clone(&model);
         Box::pin(async move {
             // Looked at again, because the folder may have changed since the job was accepted.
-            let root =
-                Root::resolve(job.repo_path.as_ref()).map_err(|error| root_failure(&error))?;
-            let project = projects
-                .by_id(job.project_id)
-                .await
-                .map_err(|error| Failure { code: "DATABASE_ERROR", message: error.to_string() })?;
-            let force = if job.force_reindex { Force::Everything } else { Force::Changed };
+            let root = Root::resolve(request.repo_path.as_ref()).map_err(|error| Failure {
+                code: "REPOSITORY_UNREADABLE",
+                message: error.to_string(),
+            })?;
+            let project = projects.by_id(request.project_id).await.map_err(|error| {
+                tracing::warn!(error = %error, "a job cannot open its project");
+                Failure { code: "DATABASE_ERROR", message: error.public() }
+            })?;
+            let force = if request.force_reindex { Force::Everything } else { Force::Changed };
             let indexer = Indexer { pool: project.pool, model, config, stop: run.stop };
             let report = |progress: index::Progress| {
                 run.progress.send_replace(job_progress(progress));
@@ -244,16 +275,16 @@ fn job_progress(progress: index::Progress) -> crate::jobs::Progress {
     crate::jobs::Progress { phase, scanned, indexed, unchanged, skipped, failed, chunks }
 }
 
-fn root_failure(error: &RootError) -> Failure {
-    Failure { code: "REPOSITORY_UNREADABLE", message: error.to_string() }
-}
-
 fn index_failure(error: &IndexError) -> Failure {
-    let code = match error {
-        IndexError::Empty { .. } => "REPOSITORY_EMPTY",
-        IndexError::Stopped => "STOPPED",
-        IndexError::Acquire(_) | IndexError::Database(_) => "DATABASE_ERROR",
-        IndexError::Task(_) => "INTERNAL_ERROR",
+    let (code, message) = match error {
+        IndexError::Empty { .. } => ("REPOSITORY_EMPTY", error.to_string()),
+        IndexError::Stopped => ("STOPPED", error.to_string()),
+        IndexError::Acquire(error) => ("DATABASE_ERROR", error.public()),
+        IndexError::Database(error) => ("DATABASE_ERROR", public_statement_error(error)),
+        IndexError::Task(_) => ("INTERNAL_ERROR", error.to_string()),
     };
-    Failure { code, message: error.to_string() }
+    if matches!(code, "DATABASE_ERROR" | "INTERNAL_ERROR") {
+        tracing::warn!(error = %error, "an index run failed");
+    }
+    Failure { code, message }
 }

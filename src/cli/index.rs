@@ -12,10 +12,10 @@ use super::{CliError, build};
 use crate::app::App;
 use crate::config::Config;
 use crate::index::Root;
-use crate::jobs::{JobState, JobStatus};
+use crate::jobs::{JobState, JobStatus, Request};
 use crate::store::files::{self, LeftOut};
 
-/// How many files that were left out are listed.
+/// How many files that were left out are shown; JSON lists all.
 const LISTED: i64 = 20;
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,10 @@ pub(super) async fn run(arguments: &Arguments, config: &Config) -> Result<(), Cl
     let outcome = tokio::select! {
         outcome = index(arguments, &app, &root) => outcome,
         () = stop.cancelled() => {
-            Err(CliError::failed("interrupted; what was indexed stays, run it again to go on"))
+            {
+            let said = "interrupted; what was indexed stays, run it again to go on";
+            Err(CliError::Failed(said.to_owned()))
+        }
         }
     };
     app.shutdown().await;
@@ -54,27 +57,28 @@ async fn index(arguments: &Arguments, app: &App, root: &Root) -> Result<(), CliE
     let services = app.services();
     let project =
         services.projects.resolve(arguments.project.as_deref()).await.map_err(CliError::failed)?;
-    let submitted = services
-        .jobs
-        .submit(project.id, root.as_str(), arguments.force)
-        .await
-        .map_err(CliError::failed)?;
+    let request = Request {
+        project_id: project.id,
+        repo_path: root.as_str().to_owned(),
+        force_reindex: arguments.force,
+    };
+    let mut follow = services.jobs.follow(request).await.map_err(CliError::failed)?;
     let bar = progress_bar();
-    let mut follow = services.jobs.follow(submitted.id);
     let mut latest = None;
     while let Some(job) = follow.next().await.map_err(CliError::failed)? {
         show_progress(&bar, &job);
         latest = Some(job);
     }
     bar.finish_and_clear();
-    let job = latest.ok_or_else(|| CliError::failed("the job has no status"))?;
+    let job = latest.ok_or_else(|| CliError::Failed("the job has no status".to_owned()))?;
     if job.status == JobState::Failed {
         let message = job.error_message.unwrap_or_default();
         return Err(CliError::Failed(message));
     }
     let mut lease = project.pool.acquire().await.map_err(CliError::failed)?;
+    let listed = if arguments.json { i64::MAX } else { LISTED };
     let left_out =
-        files::left_out(&mut lease, root.as_str(), LISTED).await.map_err(CliError::failed)?;
+        files::left_out(&mut lease, root.as_str(), listed).await.map_err(CliError::failed)?;
     if arguments.json { print_json(&job, &left_out) } else { print(root.path(), &job, &left_out) }
 }
 
@@ -130,7 +134,7 @@ fn print(root: &Path, job: &JobStatus, left_out: &[LeftOut]) -> Result<(), CliEr
     }
     let more = job.files_skipped + job.files_failed - i64::try_from(left_out.len()).unwrap_or(0);
     if more > 0 {
-        writeln!(out, "  and {more} more that are not in the index")?;
+        writeln!(out, "  and {more} more; --json lists all")?;
     }
     Ok(())
 }

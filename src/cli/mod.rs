@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{App, BuildError};
+use crate::app::{App, BuildError, explained};
 use crate::config::{Config, ConfigErrors, Environment, Loaded};
 use crate::postgres::Keeper;
 use crate::telemetry;
@@ -77,9 +77,8 @@ enum CliError {
 
 impl CliError {
     /// A failure that the command explains with this text.
-    #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`, which passes by value")]
-    fn failed(error: impl ToString) -> Self {
-        Self::Failed(error.to_string())
+    fn failed(error: impl std::error::Error) -> Self {
+        Self::Failed(explained(&error))
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -99,7 +98,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let code = error.exit_code();
             if code != ExitCode::SUCCESS && !matches!(error, CliError::Said) {
-                output::error(&error);
+                output::error(&explained(&error));
             }
             code
         }

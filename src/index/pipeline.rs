@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
@@ -123,6 +124,7 @@ impl Indexer {
         let mut report = Progress::default();
         progress(report);
         let mut lease = self.pool.acquire().await?;
+        let began = repositories::now(&mut lease).await?;
         let name = root.path().file_name().and_then(|name| name.to_str()).unwrap_or("/");
         let repository = repositories::ensure(&mut lease, root.as_str(), name).await?;
         let identity = self.model.identity();
@@ -133,6 +135,7 @@ impl Indexer {
             &identity.weights_hash,
         );
         let model_id = embeddings::ensure_model(&mut lease, key).await?;
+        let indexed_before = !files::paths(&mut lease, repository).await?.is_empty();
         let known = match force {
             Force::Everything => HashMap::new(),
             Force::Changed => files::indexed_hashes(&mut lease, repository).await?,
@@ -140,7 +143,7 @@ impl Indexer {
         drop(lease);
 
         let scan = Arc::new(self.walk(&root).await?);
-        if scan.files.is_empty() {
+        if scan.files.is_empty() && !indexed_before {
             return Err(IndexError::Empty { path: root.as_str().to_owned() });
         }
         report.scanned = scan.files.len() as u64;
@@ -154,7 +157,9 @@ impl Indexer {
         };
         while let Some(batch) = batches.recv().await {
             report.unchanged += batch.unchanged;
-            self.write(repository, model_id, batch, &mut report).await?;
+            if !batch.files.is_empty() {
+                self.write(repository, model_id, batch, &mut report).await?;
+            }
             progress(report);
         }
         preparing.await?;
@@ -163,7 +168,7 @@ impl Indexer {
         }
         report.phase = Phase::Finishing;
         progress(report);
-        self.finish(repository, model_id, &scan).await?;
+        self.finish(repository, model_id, &scan, began).await?;
         Ok(report)
     }
 
@@ -244,13 +249,19 @@ impl Indexer {
     }
 
     /// Removes files that are gone, and embeds chunks that were written under another model.
-    async fn finish(&self, repository: Uuid, model_id: i32, scan: &Scan) -> Result<(), IndexError> {
+    async fn finish(
+        &self,
+        repository: Uuid,
+        model_id: i32,
+        scan: &Scan,
+        began: DateTime<Utc>,
+    ) -> Result<(), IndexError> {
         let walked: HashSet<&str> = scan.files.iter().map(Walked::relative).collect();
         let mut lease = self.pool.acquire().await?;
         let mut gone = files::paths(&mut lease, repository).await?;
         // Where a folder could not be listed, the absence of a file proves nothing.
         gone.retain(|path| !walked.contains(path.as_str()) && scan.covers(path));
-        files::delete(&mut lease, repository, &gone).await?;
+        files::delete(&mut lease, repository, &gone, began).await?;
         loop {
             let missing = embeddings::missing(&mut lease, model_id, BACKFILL).await?;
             if missing.is_empty() {

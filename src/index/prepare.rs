@@ -14,6 +14,10 @@ use crate::store::files::{FileOutcome, FileRow};
 /// A batch is closed when its texts reach this size, whatever the number of its files. Bytes.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
+/// A batch is closed when so many unchanged files were seen, so that progress shows on a repository that has
+/// not changed.
+const REPORTED_UNCHANGED: u64 = 500;
+
 /// Files that are written together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -61,6 +65,12 @@ pub(super) fn prepare(
         let relative_path = walked.relative().to_owned();
         let Some((outcome, chunks)) = look(root, walked, known, config, &mut chunker) else {
             batch.unchanged += 1;
+            if batch.unchanged >= REPORTED_UNCHANGED {
+                bytes = 0;
+                if batches.blocking_send(std::mem::take(&mut batch)).is_err() {
+                    return;
+                }
+            }
             continue;
         };
         bytes += chunks.iter().map(|chunk| chunk.content.len()).sum::<usize>();

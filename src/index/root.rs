@@ -39,7 +39,9 @@ pub enum RootError {
         parent: PathBuf,
     },
     /// The folder, or one above it, may not be entered or listed.
-    #[error("{path:?} cannot be listed; check the permissions of the folder and those above it")]
+    #[error(
+        "{path:?} cannot be listed ({source}); check the permissions of the folder and those above it"
+    )]
     Unreadable {
         /// The path as given.
         path: PathBuf,

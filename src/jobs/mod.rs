@@ -1,18 +1,21 @@
 //! Indexing jobs: accepted at once, run in the background, seen by everybody.
 //!
 //! A job is a row in the registry, so any process can report on it; the process that accepted it runs it
-//! and signs its row every second. The module runs *a* job and knows nothing of what jobs do: the
-//! handler comes from outside.
+//! and signs its row every second. A row that nobody signs for [`ORPHANED_AFTER`] belongs to nobody: whoever
+//! looks at it next closes it, and a process that comes back to a row that was closed gives its run up. The
+//! module runs *a* job and knows nothing of what jobs do: the handler comes from outside.
 //!
 //! `pending → running → completed | failed`; a finished job never changes again.
 
 mod config;
 mod queue;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -22,27 +25,18 @@ use uuid::Uuid;
 pub use config::Config;
 pub use queue::{JobState, JobStatus};
 
-use crate::pool::{AcquireError, PgPool};
+use crate::pool::{AcquireError, PgLease, PgPool, public_statement_error};
 
 /// How often a job's row is signed and its progress written.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long after its last sign of life a job counts as orphaned.
-const ORPHANED_AFTER: Duration = Duration::from_secs(30);
+const ORPHANED_AFTER: Duration = Duration::from_secs(10);
+/// The code of a job whose process stopped signing.
+const ORPHANED: &str = "ORPHANED";
+/// How long to wait before the end of a job is recorded again, when the database did not take it.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 /// How often a follower looks at a job's row.
 const FOLLOW: Duration = Duration::from_millis(200);
-
-/// A job as its handler sees it.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// Its id.
-    pub id: Uuid,
-    /// The project it is for.
-    pub project_id: Uuid,
-    /// The repository to index: absolute and resolved.
-    pub repo_path: String,
-    /// Whether files are indexed again although they have not changed.
-    pub force_reindex: bool,
-}
 
 /// How far a job is. Counts are of files, but for the chunks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,7 +62,7 @@ pub struct Progress {
 pub struct Run {
     /// The latest progress.
     pub progress: watch::Sender<Progress>,
-    /// Cancelled when the process shuts down.
+    /// Cancelled when the process shuts down, or when the job has been taken for dead.
     pub stop: CancellationToken,
 }
 
@@ -83,7 +77,18 @@ pub struct Failure {
 
 /// Does the work of a job.
 pub type Handler =
-    Arc<dyn Fn(Job, Run) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync + 'static>;
+    Arc<dyn Fn(Request, Run) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync + 'static>;
+
+/// What is to be indexed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The project it is for.
+    pub project_id: Uuid,
+    /// The repository: absolute and resolved.
+    pub repo_path: String,
+    /// Whether files are indexed again although they have not changed.
+    pub force_reindex: bool,
+}
 
 /// A job that was accepted, or the one that is at it already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +97,8 @@ pub struct Submitted {
     pub id: Uuid,
     /// Whether an unfinished job for the same repository existed, and this is it.
     pub existing: bool,
+    /// Whether this job indexes files again although they have not changed.
+    pub force_reindex: bool,
 }
 
 /// Why a job was not accepted, or could not be looked at.
@@ -120,6 +127,17 @@ pub enum JobError {
     Database(#[from] sqlx::Error),
 }
 
+impl JobError {
+    /// The error for clients, who are not to learn where the database is and who connects to it.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Acquire(error) => error.public(),
+            Self::Database(error) => public_statement_error(error),
+            Self::QueueFull { .. } | Self::NotFound { .. } | Self::ShuttingDown => self.to_string(),
+        }
+    }
+}
+
 /// The jobs of one process, and a view of everybody's.
 #[derive(Clone)]
 pub struct Jobs {
@@ -136,6 +154,8 @@ struct Inner {
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// The unfinished jobs of this process, which are not orphans whatever their rows say.
+    own: Mutex<HashSet<Uuid>>,
 }
 
 impl std::fmt::Debug for Jobs {
@@ -145,16 +165,12 @@ impl std::fmt::Debug for Jobs {
 }
 
 impl Jobs {
-    /// Runs jobs with `handler`, and closes those whose process died.
+    /// Runs jobs with `handler`, and closes those whose process died. Dropping the future starts nothing.
     pub async fn start(
         registry: PgPool,
         config: Config,
         handler: Handler,
     ) -> Result<Self, JobError> {
-        let orphans = queue::fail_orphans(&mut registry.acquire().await?, ORPHANED_AFTER).await?;
-        if orphans > 0 {
-            tracing::warn!(jobs = orphans, "closed jobs whose process had stopped");
-        }
         let inner = Inner {
             registry,
             handler,
@@ -162,60 +178,68 @@ impl Jobs {
             places: Arc::new(Semaphore::new(config.max_concurrent + config.queue_limit)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            own: Mutex::new(HashSet::new()),
             config,
         };
+        inner.close_orphans(&mut inner.registry.acquire().await?).await?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Accepts a job to index `repo_path` and returns at once. A repository with an unfinished job gets
-    /// that job's id.
+    /// Accepts a job and returns at once. A repository with an unfinished job gets that job's id.
     ///
     /// # Cancel safety
     /// After a dropped future the job may have been accepted; it then runs, or is closed as orphaned.
-    pub async fn submit(
-        &self,
-        project_id: Uuid,
-        repo_path: &str,
-        force_reindex: bool,
-    ) -> Result<Submitted, JobError> {
+    pub async fn submit(&self, request: Request) -> Result<Submitted, JobError> {
         let inner = &self.inner;
         if inner.stop.is_cancelled() {
             return Err(JobError::ShuttingDown);
         }
         let mut lease = inner.registry.acquire().await?;
-        queue::fail_orphans(&mut lease, ORPHANED_AFTER).await?;
-        if let Some(id) = queue::active(&mut lease, project_id, repo_path).await? {
-            return Ok(Submitted { id, existing: true });
+        inner.close_orphans(&mut lease).await?;
+        if let Some(active) = queue::active(&mut lease, &request).await? {
+            return Ok(active);
         }
         let limit = inner.config.queue_limit;
         let place = Arc::clone(&inner.places)
             .try_acquire_owned()
             .map_err(|_full| JobError::QueueFull { limit })?;
-        let (id, existing) =
-            queue::enqueue(&mut lease, project_id, repo_path, force_reindex).await?;
-        if !existing {
-            let job = Job { id, project_id, repo_path: repo_path.to_owned(), force_reindex };
+        let submitted = queue::enqueue(&mut lease, &request).await?;
+        if !submitted.existing {
             let inner = Arc::clone(inner);
+            inner.own.lock().insert(submitted.id);
             self.inner.tasks.spawn(async move {
-                inner.run(job).await;
+                inner.run(submitted.id, request).await;
+                inner.own.lock().remove(&submitted.id);
                 drop(place);
             });
         }
-        Ok(Submitted { id, existing })
+        Ok(submitted)
     }
 
     /// The job's row.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
     pub async fn status(&self, id: Uuid) -> Result<JobStatus, JobError> {
         let mut lease = self.inner.registry.acquire().await?;
+        self.inner.close_orphans(&mut lease).await?;
         queue::find(&mut lease, id).await?.ok_or(JobError::NotFound { id })
     }
 
-    /// Follows a job of any process to its end.
-    pub fn follow(&self, id: Uuid) -> Follow {
-        Follow { jobs: self.clone(), id, state: None }
+    /// Submits a job and follows it to its end. Where an unfinished job was in the way, that job is
+    /// followed, and the request is submitted again if its process had died or it did less than was asked.
+    ///
+    /// # Cancel safety
+    /// As for [`submit`](Self::submit).
+    pub async fn follow(&self, request: Request) -> Result<Follow, JobError> {
+        let submitted = self.submit(request.clone()).await?;
+        Ok(Follow { jobs: self.clone(), request, submitted, ended: false, looked: false })
     }
 
     /// Accepts no more, stops the running ones at their next step, and waits for them.
+    ///
+    /// # Cancel safety
+    /// After a dropped future the jobs stop all the same.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
@@ -227,33 +251,61 @@ impl Jobs {
 #[derive(Debug)]
 pub struct Follow {
     jobs: Jobs,
-    id: Uuid,
-    state: Option<JobState>,
+    request: Request,
+    submitted: Submitted,
+    ended: bool,
+    looked: bool,
 }
 
 impl Follow {
+    /// The id of the job that is being followed.
+    pub fn id(&self) -> Uuid {
+        self.submitted.id
+    }
+
     /// The next status, the last one being that of the finished job; then `None`.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Option<JobStatus>, JobError> {
-        match self.state {
-            Some(state) if state.is_finished() => return Ok(None),
-            Some(_) => sleep(FOLLOW).await,
-            None => {}
+        if self.ended {
+            return Ok(None);
         }
-        let status = self.jobs.status(self.id).await?;
-        self.state = Some(status.status);
+        if self.looked {
+            sleep(FOLLOW).await;
+        }
+        self.looked = true;
+        let status = self.jobs.status(self.submitted.id).await?;
+        if status.status.is_finished() {
+            let orphaned = status.error_code.as_deref() == Some(ORPHANED);
+            let less = self.request.force_reindex && !status.force_reindex;
+            if self.submitted.existing && (orphaned || less) {
+                self.submitted = self.jobs.submit(self.request.clone()).await?;
+            } else {
+                self.ended = true;
+            }
+        }
         Ok(Some(status))
     }
 }
 
 impl Inner {
-    async fn run(&self, job: Job) {
-        let (progress, seen) = watch::channel(Progress { phase: "waiting", ..Progress::default() });
-        let run = Run { progress, stop: self.stop.clone() };
-        let id = job.id;
-        let mut work = std::pin::pin!(self.work(job, run));
+    /// Closes the jobs of other processes that nobody has signed for too long.
+    async fn close_orphans(&self, lease: &mut PgLease) -> Result<(), JobError> {
+        let own: Vec<Uuid> = self.own.lock().iter().copied().collect();
+        let closed = queue::fail_orphans(lease, ORPHANED_AFTER, &own).await?;
+        if closed > 0 {
+            tracing::warn!(jobs = closed, "closed jobs whose process gave no sign of life");
+        }
+        Ok(())
+    }
+
+    async fn run(&self, id: Uuid, request: Request) {
+        let (progress, seen) =
+            watch::channel(Progress { phase: "starting", ..Progress::default() });
+        let run = Run { progress, stop: self.stop.child_token() };
+        let lost = run.stop.clone();
+        let mut work = std::pin::pin!(self.work(id, request, run));
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outcome = loop {
@@ -261,37 +313,53 @@ impl Inner {
                 outcome = &mut work => break outcome,
                 _ = heartbeat.tick() => {
                     let progress = *seen.borrow();
-                    if let Err(error) = self.sign(id, progress).await {
-                        tracing::warn!(job.id = %id, error = %error, "could not sign a job");
+                    match self.sign(id, progress).await {
+                        Ok(true) => {}
+                        Ok(false) => lost.cancel(),
+                        Err(error) => {
+                            tracing::warn!(job.id = %id, error = %error, "could not sign a job");
+                        }
                     }
                 }
             }
         };
+        match &outcome {
+            Ok(()) => tracing::info!(job.id = %id, "job completed"),
+            Err(Failure { code, message }) => {
+                tracing::info!(job.id = %id, code, error = message, "job failed");
+            }
+        }
         let progress = *seen.borrow();
-        if let Err(error) = self.finish(id, progress, outcome).await {
-            tracing::error!(job.id = %id, error = %error, "could not record the end of a job");
+        while let Err(error) = self.finish(id, progress, &outcome).await {
+            tracing::warn!(job.id = %id, error = %error, "could not record the end of a job");
+            if self.stop.is_cancelled() {
+                // The row is closed as orphaned by whoever looks at it next.
+                return;
+            }
+            sleep(RECORD_AGAIN).await;
         }
     }
 
-    async fn work(&self, job: Job, run: Run) -> Result<(), Failure> {
+    async fn work(&self, id: Uuid, request: Request, run: Run) -> Result<(), Failure> {
         let stopped = Failure {
             code: "STOPPED",
             message: "the server stopped before the job began; submit it again".to_owned(),
         };
         let _slot = tokio::select! {
-            () = self.stop.cancelled() => return Err(stopped),
+            () = run.stop.cancelled() => return Err(stopped),
             slot = self.slots.acquire() => slot.map_err(|_closed| stopped)?,
         };
-        let started = async { queue::begin(&mut self.registry.acquire().await?, job.id).await };
+        let started = async { queue::begin(&mut self.registry.acquire().await?, id).await };
         started.await.map_err(|error: JobError| Failure {
             code: "DATABASE_ERROR",
-            message: error.to_string(),
+            message: error.public(),
         })?;
-        tracing::info!(job.id = %job.id, repository = job.repo_path, "job started");
-        (self.handler)(job, run).await
+        tracing::info!(job.id = %id, repository = request.repo_path, "job started");
+        (self.handler)(request, run).await
     }
 
-    async fn sign(&self, id: Uuid, progress: Progress) -> Result<(), JobError> {
+    /// False when the job is not unfinished any more: it was taken for dead.
+    async fn sign(&self, id: Uuid, progress: Progress) -> Result<bool, JobError> {
         Ok(queue::sign(&mut self.registry.acquire().await?, id, progress).await?)
     }
 
@@ -299,19 +367,13 @@ impl Inner {
         &self,
         id: Uuid,
         progress: Progress,
-        outcome: Result<(), Failure>,
+        outcome: &Result<(), Failure>,
     ) -> Result<(), JobError> {
         let mut lease = self.registry.acquire().await?;
         queue::sign(&mut lease, id, progress).await?;
         match outcome {
-            Ok(()) => {
-                tracing::info!(job.id = %id, files = progress.indexed, chunks = progress.chunks, "job completed");
-                queue::complete(&mut lease, id).await?;
-            }
-            Err(failure) => {
-                tracing::warn!(job.id = %id, code = failure.code, error = failure.message, "job failed");
-                queue::fail(&mut lease, id, &failure).await?;
-            }
+            Ok(()) => queue::complete(&mut lease, id).await?,
+            Err(failure) => queue::fail(&mut lease, id, failure).await?,
         }
         Ok(())
     }

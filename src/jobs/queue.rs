@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{Failure, JobError, Progress};
+use super::{Failure, JobError, Progress, Request, Submitted};
 use crate::pool::PgLease;
 
 /// Where a job is in its life.
@@ -79,43 +79,39 @@ pub struct JobStatus {
 /// The unfinished job of a repository.
 pub(super) async fn active(
     on: impl PgExecutor<'_>,
-    project_id: Uuid,
-    repo_path: &str,
-) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT id FROM indexing_jobs
+    request: &Request,
+) -> Result<Option<Submitted>, sqlx::Error> {
+    let found: Option<(Uuid, bool)> = sqlx::query_as(
+        "SELECT id, force_reindex FROM indexing_jobs
          WHERE project_id = $1 AND repo_path = $2 AND status IN ('pending', 'running')",
     )
-    .bind(project_id)
-    .bind(repo_path)
+    .bind(request.project_id)
+    .bind(&request.repo_path)
     .fetch_optional(on)
-    .await
+    .await?;
+    Ok(found.map(|(id, force_reindex)| Submitted { id, existing: true, force_reindex }))
 }
 
-/// Accepts a job. Returns its id, or that of the unfinished job of the same repository and `true`.
-pub(super) async fn enqueue(
-    on: &mut PgLease,
-    project_id: Uuid,
-    repo_path: &str,
-    force_reindex: bool,
-) -> Result<(Uuid, bool), JobError> {
+/// Accepts a job, unless one for the same repository is unfinished.
+pub(super) async fn enqueue(on: &mut PgLease, request: &Request) -> Result<Submitted, JobError> {
+    let force_reindex = request.force_reindex;
     loop {
         let accepted: Option<Uuid> = sqlx::query_scalar(
             "INSERT INTO indexing_jobs (project_id, repo_path, force_reindex) VALUES ($1, $2, $3)
              ON CONFLICT (project_id, repo_path) WHERE status IN ('pending', 'running') DO NOTHING
              RETURNING id",
         )
-        .bind(project_id)
-        .bind(repo_path)
+        .bind(request.project_id)
+        .bind(&request.repo_path)
         .bind(force_reindex)
         .fetch_optional(&mut *on)
         .await?;
         if let Some(id) = accepted {
-            return Ok((id, false));
+            return Ok(Submitted { id, existing: false, force_reindex });
         }
         // The job that stood in the way may have finished by now; then there is room for this one.
-        if let Some(id) = active(&mut *on, project_id, repo_path).await? {
-            return Ok((id, true));
+        if let Some(active) = active(&mut *on, request).await? {
+            return Ok(active);
         }
     }
 }
@@ -161,12 +157,12 @@ pub(super) async fn begin(on: &mut PgLease, id: Uuid) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Signs an unfinished job and writes its progress.
+/// Signs an unfinished job and writes its progress. False when there is no such unfinished job.
 pub(super) async fn sign(
     on: impl PgExecutor<'_>,
     id: Uuid,
     progress: Progress,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     sqlx::query(
         "UPDATE indexing_jobs SET heartbeat_at = now(), phase = $2, files_scanned = $3,
@@ -184,7 +180,7 @@ pub(super) async fn sign(
     .bind(count(progress.chunks))
     .execute(on)
     .await
-    .map(drop)
+    .map(|done| done.rows_affected() > 0)
 }
 
 /// Ends a job well.
@@ -218,18 +214,23 @@ pub(super) async fn fail(
     .map(drop)
 }
 
-/// Ends the jobs whose process gave no sign of life for `limit`. Returns how many.
+/// Ends the jobs that nobody has signed for `limit`, but for `own`. Returns how many.
 pub(super) async fn fail_orphans(
     on: impl PgExecutor<'_>,
     limit: Duration,
+    own: &[Uuid],
 ) -> Result<u64, sqlx::Error> {
     sqlx::query(
         "UPDATE indexing_jobs SET status = 'failed', phase = NULL, completed_at = now(),
-             error_code = 'ORPHANED',
-             error_message = 'the server that ran the job stopped; submit it again, it goes on where it ended'
-         WHERE status IN ('pending', 'running') AND heartbeat_at < now() - make_interval(secs => $1)",
+             error_code = $3,
+             error_message = 'the server that ran the job gave no sign of life for ' || $1::int
+                             || ' s; submit it again, it goes on where it ended'
+         WHERE status IN ('pending', 'running') AND id <> ALL($2)
+           AND heartbeat_at < now() - make_interval(secs => $1)",
     )
     .bind(limit.as_secs_f64())
+    .bind(own)
+    .bind(super::ORPHANED)
     .execute(on)
     .await
     .map(|done| done.rows_affected())

@@ -9,7 +9,7 @@ use sqlx::error::DatabaseError;
 
 use crate::index::RootError;
 use crate::jobs::JobError;
-use crate::pool::AcquireError;
+use crate::pool::{AcquireError, public_statement_error};
 use crate::project::ProjectError;
 use crate::search::{QueryError, SearchError};
 
@@ -82,11 +82,14 @@ impl ToolError {
         Self::new(Code::NotReady, "the server is shutting down", "start it again")
     }
 
-    /// An argument that does not fit. A message of ours has the form "what is wrong; what to do".
+    /// An argument that does not fit.
     pub(super) fn invalid(error: &impl ToString) -> Self {
-        let text = error.to_string();
-        let (message, suggestion) =
-            text.split_once("; ").unwrap_or((&text, "correct the argument"));
+        Self::advised(&error.to_string(), "correct the argument")
+    }
+
+    /// An error of the form "what is wrong; what to do", or `advice` where it does not say what to do.
+    pub(super) fn advised(text: &str, advice: &str) -> Self {
+        let (message, suggestion) = split_advice(text).unwrap_or((text, advice));
         Self::new(Code::Validation, message, suggestion)
     }
 
@@ -98,6 +101,21 @@ impl ToolError {
             "details": self.details,
         }))
     }
+}
+
+/// Splits at the first semicolon that is in no quoted value.
+fn split_advice(text: &str) -> Option<(&str, &str)> {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, character) in text.char_indices() {
+        match character {
+            '\\' if quoted && !escaped => escaped = true,
+            '"' if !escaped => quoted = !quoted,
+            ';' if !quoted => return text.get(..at).zip(text.get(at + 1..).map(str::trim_start)),
+            _ => escaped = false,
+        }
+    }
+    None
 }
 
 impl From<QueryError> for ToolError {
@@ -149,7 +167,9 @@ impl From<JobError> for ToolError {
 impl From<SearchError> for ToolError {
     fn from(error: SearchError) -> Self {
         match error {
-            SearchError::NoKnownWord { .. } => Self::invalid(&error),
+            SearchError::NoKnownWord { .. } | SearchError::UnknownRepository { .. } => {
+                Self::invalid(&error)
+            }
             SearchError::ModelMismatch { .. } => Self::invalid(&error).coded(Code::Embedding),
             SearchError::Acquire(error) => error.into(),
             SearchError::Database(error) => error.into(),
@@ -192,11 +212,30 @@ impl From<sqlx::Error> for ToolError {
     fn from(error: sqlx::Error) -> Self {
         tracing::error!(error = %error, "a database statement failed");
         let state = error.as_database_error().and_then(DatabaseError::code);
-        let (message, state) = match state {
-            Some(state) => (format!("a database statement failed (SQLSTATE {state})"), Some(state)),
-            None => ("the connection to the database broke".to_owned(), None),
-        };
+        let message = public_statement_error(&error);
         Self::new(Code::Database, message, "retry; the server's log has the whole error")
             .with_details(json!({ "sqlstate": state }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_begins_behind_what_is_quoted() {
+        for (text, expected) in [
+            ("it is wrong; mend it", Some(("it is wrong", "mend it"))),
+            (r#""a; b" is wrong; mend it"#, Some((r#""a; b" is wrong"#, "mend it"))),
+            (
+                r#""a\"; b" is wrong; mend it; soon"#,
+                Some((r#""a\"; b" is wrong"#, "mend it; soon")),
+            ),
+            ("it is wrong", None),
+            ("", None),
+            ("\"", None),
+        ] {
+            assert_eq!(split_advice(text), expected, "{text}");
+        }
     }
 }

@@ -79,6 +79,12 @@ impl<C: Connect> Pool<C> {
         self.handle.0.snapshot()
     }
 
+    /// Tries to connect at once if an outage had the pool wait for its next attempt.
+    pub fn reconnect_now(&self) {
+        self.handle.0.with_state(|state| state.retry_at(Instant::now()));
+        self.handle.0.demand.notify_one();
+    }
+
     /// Refuses acquires, waits up to `shutdown_timeout` for leases to come back, closes everything that
     /// came back, and reports what did not.
     ///

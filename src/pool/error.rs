@@ -79,6 +79,30 @@ pub enum CheckError {
     InTransaction,
 }
 
+impl AcquireError {
+    /// The error for clients, who are not to learn where the database is and who connects to it.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Unavailable(outage) => {
+                format!(
+                    "the database is not available: {}; it is tried again by itself",
+                    outage.cause.public_cause()
+                )
+            }
+            Self::TimedOut { .. } | Self::QueueFull { .. } | Self::Closed => self.to_string(),
+        }
+    }
+}
+
+/// A failed statement for clients: what the server calls it, and nothing of what it says about hosts, users
+/// and tables.
+pub fn public_statement_error(error: &sqlx::Error) -> String {
+    match error.as_database_error().and_then(DatabaseError::code) {
+        Some(state) => format!("a database statement failed (SQLSTATE {state})"),
+        None => "the connection to the database broke".to_owned(),
+    }
+}
+
 impl OpenError {
     /// The cause without hosts, users and databases, for those who are not to learn them.
     pub fn public_cause(&self) -> String {
@@ -91,16 +115,6 @@ impl OpenError {
                 Some(state) => format!("it refused the connection (SQLSTATE {state})"),
                 None => "the connection attempt failed".to_owned(),
             },
-        }
-    }
-
-    /// Whether trying again without a change of configuration is pointless: wrong credentials
-    /// (SQLSTATE class 28), an unknown database (3D000) or a malformed configuration.
-    pub fn is_permanent(&self) -> bool {
-        let Self::Failed(error) = self else { return false };
-        match error.as_database_error().and_then(DatabaseError::code) {
-            Some(code) => code.starts_with("28") || code == "3D000",
-            None => matches!(error, sqlx::Error::Configuration(_)),
         }
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Usage {
     pub(super) in_transaction: bool,
     /// The driver connection was handed out.
     pub(super) untracked: bool,
+    /// When a statement last came to its end, which proves that the connection works.
+    pub(super) proven_at: Option<Instant>,
 }
 
 impl Usage {
@@ -124,7 +126,7 @@ impl<C: Connect> Drop for Lease<C> {
         if let Some(reason) = self.usage.unfit() {
             self.close(slot, reason);
         } else {
-            slot.proven_at = Instant::now();
+            slot.proven_at = self.usage.proven_at.unwrap_or(slot.proven_at);
             let freed = self.shared.with_state(|state| state.released(slot));
             self.shared.settle(freed);
         }

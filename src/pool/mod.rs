@@ -44,7 +44,7 @@ mod stats;
 pub use acquire::Pool;
 pub use config::{Config, Validation};
 pub use connect::Connect;
-pub use error::{AcquireError, CheckError, OpenError, Unavailable};
+pub use error::{AcquireError, CheckError, OpenError, Unavailable, public_statement_error};
 pub use lease::Lease;
 pub use postgres::{Postgres, Transaction};
 pub use reason::{CloseReason, OpenReason};

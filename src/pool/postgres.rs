@@ -12,6 +12,8 @@ use sqlx::postgres::{
 };
 use sqlx::{Connection, Either, Execute, Executor, PgConnection, Row, SqlStr};
 
+use tokio::time::Instant;
+
 use super::connect::Connect;
 use super::error::CheckError;
 use super::lease::{Lease, Usage};
@@ -136,6 +138,9 @@ async fn tracked<T>(
     usage.in_flight = true;
     let outcome = future.await;
     usage.in_flight = outcome.as_ref().is_err_and(breaks_session);
+    if !usage.in_flight {
+        usage.proven_at = Some(Instant::now());
+    }
     outcome
 }
 
@@ -154,7 +159,10 @@ impl Stream for Tracked<'_> {
         match &item {
             Some(Ok(_)) => {}
             Some(Err(error)) => self.usage.in_flight = breaks_session(error),
-            None => self.usage.in_flight = false,
+            None => {
+                self.usage.in_flight = false;
+                self.usage.proven_at = Some(Instant::now());
+            }
         }
         Poll::Ready(item)
     }

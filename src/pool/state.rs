@@ -200,6 +200,13 @@ impl<C, W> State<C, W> {
         self.released(connection)
     }
 
+    /// Brings the next attempt of an outage forward.
+    pub(super) fn retry_at(&mut self, now: Instant) {
+        if let Some(outage) = &mut self.outage {
+            outage.retry_at = outage.retry_at.min(now);
+        }
+    }
+
     /// How many attempts have failed in a row, counting one that fails now.
     pub(super) fn next_failure(&self) -> u32 {
         self.outage.as_ref().map_or(1, |outage| outage.attempts.saturating_add(1))

@@ -255,6 +255,18 @@ async fn an_outage_fails_fast_with_its_cause_and_heals_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pool_that_is_told_so_reconnects_at_once() {
+    let pool = Pool::new(config(1, 4), Scripted::opening([Act::Fail, Act::Fail]));
+    settled().await;
+    for expected in [2, 2] {
+        pool.reconnect_now();
+        settled().await;
+        assert_eq!(pool.snapshot().open_failed, expected);
+    }
+    assert_eq!(counts(&pool), (1, 0, 0, 0, 0), "the third attempt succeeded, without any wait");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hung_attempt_ends_at_the_connect_limit() {
     let pool = Pool::new(config(1, 1), Scripted::opening([Act::Never]));
     let started = Instant::now();

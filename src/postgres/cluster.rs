@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::config::Config;
 use super::error::ClusterError;
@@ -17,6 +17,7 @@ use super::wait::Deadline;
 /// one lets the keeper stop it after `stop_after`.
 #[derive(Debug)]
 pub struct Cluster {
+    layout: Layout,
     endpoint: Endpoint,
     _in_use: Lock,
 }
@@ -33,9 +34,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// How sqlx connects to `database` of this cluster.
+    /// How sqlx connects to `database` of this cluster. What the user's `PG…` variables say about TLS and
+    /// the search path is meant for other servers.
     pub fn options(&self, database: &str) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
+            .ssl_mode(PgSslMode::Disable)
+            .options([("search_path", "public")])
             .socket(&self.socket_dir)
             .port(self.port)
             .username(&self.user)
@@ -72,6 +76,11 @@ impl Cluster {
         self.endpoint.clone()
     }
 
+    /// Whether the server takes connections, as its own records say. Reads a few small files.
+    pub fn is_up(&self) -> bool {
+        matches!(Postmaster::look(&self.layout), Ok(Postmaster::Ready { .. }))
+    }
+
     fn attach_blocking(config: &Config, keeper: &Keeper) -> Result<Self, ClusterError> {
         let deadline = Deadline::after(config.start_timeout);
         let layout = Layout::new(&config.data_dir)?;
@@ -84,6 +93,6 @@ impl Cluster {
         keeper::ensure(&layout, keeper, deadline)?;
         let endpoint =
             Endpoint { socket_dir: layout.socket_dir(), port: PORT, user: SUPERUSER.to_owned() };
-        Ok(Self { endpoint, _in_use: in_use })
+        Ok(Self { layout, endpoint, _in_use: in_use })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process;
 
@@ -30,6 +31,8 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            // Whoever may open the file may lock it, and hold us up.
+            .mode(0o600)
             .open(path)
             .map_err(broken)?;
         let taken = match mode {

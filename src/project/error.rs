@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a project's database.
 
-use crate::pool::AcquireError;
+use crate::pool::{AcquireError, public_statement_error};
 use crate::store::MigrateError;
 
 /// Why a project could not be used.
@@ -31,4 +31,23 @@ pub enum ProjectError {
     /// A statement failed.
     #[error("a statement on the registry failed: {0}")]
     Database(#[from] sqlx::Error),
+}
+
+impl ProjectError {
+    /// The error for clients, who are not to learn where the database is and who connects to it.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Acquire(error) => error.public(),
+            Self::Database(error) => public_statement_error(error),
+            Self::NotFound { .. } | Self::DatabaseName { .. } => self.to_string(),
+            Self::Migrate(
+                MigrateError::Failed { .. }
+                | MigrateError::Denied { .. }
+                | MigrateError::Database(_),
+            ) => {
+                "the project's schema could not be brought up to date; the log says why".to_owned()
+            }
+            Self::Migrate(error) => error.to_string(),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 mod error;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Mutex;
@@ -43,7 +43,7 @@ pub struct Projects {
     pool_config: pool::Config,
     registry: PgPool,
     /// Held while a project is being opened, so that it is opened once.
-    open: Mutex<HashMap<Uuid, Project>>,
+    open: Mutex<BTreeMap<Uuid, Project>>,
 }
 
 impl Projects {
@@ -51,6 +51,9 @@ impl Projects {
     /// to this program's schema.
     ///
     /// `server` names a database to connect to before the registry exists, such as `postgres`.
+    ///
+    /// # Cancel safety
+    /// A dropped future closes what it opened; a database that it made stays and is found next time.
     pub async fn connect(
         server: PgConnectOptions,
         pool_config: pool::Config,
@@ -59,7 +62,7 @@ impl Projects {
         ensure_database(&server, &pool_config, &registry_name).await?;
         let registry = open_pool(&server, &pool_config, &registry_name);
         migrated(&registry, Schema::Registry).await?;
-        Ok(Self { server, pool_config, registry, open: Mutex::new(HashMap::new()) })
+        Ok(Self { server, pool_config, registry, open: Mutex::new(BTreeMap::new()) })
     }
 
     /// The pool of the registry's database.
@@ -71,8 +74,15 @@ impl Projects {
     ///
     /// # Errors
     /// A project that was named and does not exist is an error, never another project.
+    ///
+    /// # Cancel safety
+    /// As for [`connect`](Self::connect).
     pub async fn resolve(&self, explicit: Option<&str>) -> Result<Project, ProjectError> {
         let row = match explicit {
+            // Text in PostgreSQL holds no NUL, so no project is called that.
+            Some(id_or_name) if id_or_name.contains('\0') => {
+                return Err(ProjectError::NotFound { project: id_or_name.to_owned() });
+            }
             Some(id_or_name) => {
                 let mut lease = self.registry.acquire().await?;
                 let found = projects::find(&mut lease, id_or_name).await?;
@@ -83,7 +93,7 @@ impl Projects {
         self.open(row).await
     }
 
-    /// The project of a job that was accepted earlier.
+    /// The project of a job that was accepted earlier. Cancel safe as [`resolve`](Self::resolve).
     pub async fn by_id(&self, id: Uuid) -> Result<Project, ProjectError> {
         if id == DEFAULT_ID {
             return self.resolve(None).await;
@@ -91,21 +101,28 @@ impl Projects {
         self.resolve(Some(&id.to_string())).await
     }
 
-    /// The state of the registry's pool and of every open project's, by name.
+    /// The state of the registry's pool and of every open project's. Dropping the future loses nothing.
     pub async fn snapshots(&self) -> Vec<(String, Snapshot)> {
-        let mut snapshots: Vec<_> = self
+        let projects = self
             .open
             .lock()
             .await
             .values()
             .map(|project| (format!("project {}", project.name), project.pool.snapshot()))
-            .collect();
-        snapshots.sort_by(|(one, _), (other, _)| one.cmp(other));
-        snapshots.insert(0, ("registry".to_owned(), self.registry.snapshot()));
-        snapshots
+            .collect::<Vec<_>>();
+        std::iter::once(("registry".to_owned(), self.registry.snapshot())).chain(projects).collect()
     }
 
-    /// Closes every pool, the registry's last.
+    /// Tells every pool that the database is back, so that none waits for its next attempt.
+    pub async fn reconnect_now(&self) {
+        self.registry.reconnect_now();
+        for project in self.open.lock().await.values() {
+            project.pool.reconnect_now();
+        }
+    }
+
+    /// Closes every pool, the registry's last. After a dropped future the pools close by themselves as their
+    /// leases end.
     pub async fn shutdown(&self) {
         let open = std::mem::take(&mut *self.open.lock().await);
         let closing = open.values().map(|project| project.pool.shutdown());

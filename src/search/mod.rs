@@ -15,6 +15,7 @@ use crate::pool::{AcquireError, PgPool};
 use crate::store::chunks::{self, Neighbor};
 use crate::store::embeddings::{self, ModelKey};
 use crate::store::files::{self, Coverage};
+use crate::store::repositories;
 
 /// How many lines of the neighboring chunks are shown before and after a hit.
 const CONTEXT_LINES: usize = 10;
@@ -36,6 +37,8 @@ pub struct Answer {
 pub struct Hit {
     /// The chunk's id.
     pub chunk_id: Uuid,
+    /// The repository, for `repository_id` of another query.
+    pub repository_id: Uuid,
     /// The repository's root.
     pub repository_path: String,
     /// The file's path below the root.
@@ -73,6 +76,14 @@ pub enum SearchError {
         /// The query.
         query: String,
     },
+    /// There is no such repository.
+    #[error(
+        "there is no repository with the id {id}; use the repository_id of a hit, or leave it out"
+    )]
+    UnknownRepository {
+        /// What was asked for.
+        id: Uuid,
+    },
     /// The index was built with another embedding model.
     #[error(
         "the index was built with another embedding model ({stored}); index the repositories again to search with {ours}"
@@ -92,6 +103,9 @@ pub enum SearchError {
 }
 
 /// Answers `query` from the index in `pool`'s database.
+///
+/// # Cancel safety
+/// Nothing is changed; a statement that was under way ends with its connection.
 pub async fn search(
     pool: &PgPool,
     model: &StaticModel,
@@ -102,6 +116,11 @@ pub async fn search(
         .ok_or_else(|| SearchError::NoKnownWord { query: query.text().to_owned() })?;
     let vector = HalfVector::from_f32_slice(&vector);
     let mut lease = pool.acquire().await?;
+    if let Some(id) = query.filter().repository_id
+        && !repositories::exists(&mut lease, id).await?
+    {
+        return Err(SearchError::UnknownRepository { id });
+    }
     let coverage = files::coverage(&mut lease, query.filter().repository_id).await?;
     let identity = model.identity();
     let key = ModelKey::new(
@@ -140,6 +159,7 @@ fn hit(neighbor: Neighbor, around: &HashMap<(i64, i32), String>) -> Hit {
         context_before: last_lines(content_at(neighbor.ordinal - 1)),
         context_after: first_lines(content_at(neighbor.ordinal + 1)),
         chunk_id: neighbor.chunk_id,
+        repository_id: neighbor.repository_id,
         repository_path: neighbor.repository_path,
         file_path: neighbor.relative_path,
         content: neighbor.content,

@@ -89,7 +89,7 @@ impl Query {
         let length = file_type.chars().count();
         let extension = (1..=MAX_FILE_TYPE).contains(&length)
             && !file_type.starts_with('.')
-            && !file_type.contains(['/', '\\'])
+            && !file_type.contains(['/', '\\', '\0'])
             && !file_type.contains(char::is_whitespace);
         if !extension {
             return Err(QueryError::FileType { file_type: file_type.to_owned() });
@@ -102,6 +102,7 @@ impl Query {
     pub fn below(mut self, directory: &str) -> Result<Self, QueryError> {
         let relative = directory.trim_start_matches("./").trim_end_matches('/');
         let inside = !relative.is_empty()
+            && !relative.contains('\0')
             && relative.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if !inside {
             return Err(QueryError::Directory { directory: directory.to_owned() });
@@ -174,7 +175,7 @@ mod tests {
             let filtered = query().below(directory).unwrap();
             assert_eq!(filtered.filter().directory.as_deref(), Some(expected));
         }
-        for directory in ["", "/", "./", "..", "a/../b", "/etc", "a//b"] {
+        for directory in ["", "/", "./", "a\0b", "..", "a/../b", "/etc", "a//b"] {
             assert!(query().below(directory).is_err(), "{directory}");
         }
         for (file_type, accepted) in [

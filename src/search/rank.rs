@@ -58,6 +58,7 @@ mod tests {
         Neighbor {
             chunk_id: Uuid::nil(),
             file_id,
+            repository_id: Uuid::nil(),
             repository_path: "/r".to_owned(),
             relative_path: relative_path.to_owned(),
             ordinal: 0,

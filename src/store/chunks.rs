@@ -83,6 +83,8 @@ pub struct Neighbor {
     pub chunk_id: Uuid,
     /// Its file.
     pub file_id: i64,
+    /// The repository.
+    pub repository_id: Uuid,
     /// The repository's root.
     pub repository_path: String,
     /// The file's path below the root.
@@ -115,7 +117,8 @@ pub async fn nearest(
     limit: i64,
 ) -> Result<Vec<Neighbor>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT c.id AS chunk_id, c.file_id, r.path AS repository_path, f.relative_path, c.ordinal,
+        "SELECT c.id AS chunk_id, c.file_id, r.id AS repository_id, r.path AS repository_path,
+                f.relative_path, c.ordinal,
                 c.content, c.start_line, c.end_line, c.kind, c.symbol, f.language,
                 e.vector <=> $2 AS distance
          FROM embeddings e
@@ -167,26 +170,5 @@ pub async fn around(
     .bind(files)
     .bind(ordinals)
     .fetch_all(on)
-    .await
-}
-
-/// How many chunks a project has, and how many of them the model has embedded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct Embedded {
-    /// All chunks.
-    pub chunks: i64,
-    /// Those with an entry of the model.
-    pub embedded: i64,
-}
-
-/// Counts chunks and those that the model has embedded.
-pub async fn embedded(on: impl PgExecutor<'_>, model_id: i32) -> Result<Embedded, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT count(*) AS chunks, count(e.content_hash) AS embedded
-         FROM code_chunks c
-         LEFT JOIN embeddings e ON e.model_id = $1 AND e.content_hash = c.content_hash",
-    )
-    .bind(model_id)
-    .fetch_one(on)
     .await
 }

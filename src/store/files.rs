@@ -145,22 +145,25 @@ pub async fn paths(
     .await
 }
 
-/// Marks files that are gone from the disk as deleted and removes their chunks.
+/// Marks files that are gone from the disk as deleted and removes their chunks, but for those that were
+/// indexed after `began`: somebody has seen them since.
 pub async fn delete(
     on: impl PgExecutor<'_>,
     repository_id: Uuid,
     paths: &[String],
+    began: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH gone AS (
              UPDATE code_files SET deleted_at = now()
-             WHERE repository_id = $1 AND relative_path = ANY($2)
+             WHERE repository_id = $1 AND relative_path = ANY($2) AND indexed_at < $3
              RETURNING id
          )
          DELETE FROM code_chunks USING gone WHERE file_id = gone.id",
     )
     .bind(repository_id)
     .bind(paths)
+    .bind(began)
     .execute(on)
     .await
     .map(drop)

@@ -1,5 +1,6 @@
 //! Applies `migrations/` and refuses what it does not understand.
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError as SqlxMigrateError, Migrator};
 
 use crate::pool::PgLease;
@@ -64,6 +65,17 @@ pub enum MigrateError {
         /// The migration.
         version: i64,
     },
+    /// The user of the connection lacks a right.
+    #[error(
+        "the database user may not set up database {database} ({source}); let an administrator run CREATE EXTENSION vector in it, or grant the right"
+    )]
+    Denied {
+        /// The database.
+        database: String,
+        /// What the server says.
+        #[source]
+        source: SqlxMigrateError,
+    },
     /// A migration failed; it was rolled back.
     #[error("migrating database {database} failed: {source}")]
     Failed {
@@ -102,9 +114,20 @@ pub async fn migrate(mut lease: PgLease, schema: Schema) -> Result<(), MigrateEr
         MigrateError::NewerSchema { database, version }
     } else if let SqlxMigrateError::VersionMismatch(version) = source {
         MigrateError::Diverged { database, version }
+    } else if is_denied(&source) {
+        MigrateError::Denied { database, source }
     } else {
         MigrateError::Failed { database, source }
     })
+}
+
+/// SQLSTATE `insufficient_privilege`.
+fn is_denied(error: &SqlxMigrateError) -> bool {
+    let (SqlxMigrateError::ExecuteMigration(error, _) | SqlxMigrateError::Execute(error)) = error
+    else {
+        return false;
+    };
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("42501")
 }
 
 async fn check_server(lease: &mut PgLease) -> Result<(), MigrateError> {

@@ -1,5 +1,6 @@
 //! Table `repositories` of a project.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -14,6 +15,19 @@ pub async fn ensure(on: impl PgExecutor<'_>, path: &str, name: &str) -> Result<U
     .bind(name)
     .fetch_one(on)
     .await
+}
+
+/// The database's clock, by which `indexed_at` is set.
+pub async fn now(on: impl PgExecutor<'_>) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar("SELECT now()").fetch_one(on).await
+}
+
+/// Whether there is a repository with this id.
+pub async fn exists(on: impl PgExecutor<'_>, id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM repositories WHERE id = $1)")
+        .bind(id)
+        .fetch_one(on)
+        .await
 }
 
 /// The id of the repository at `path`, if it was ever indexed.

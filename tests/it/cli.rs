@@ -55,6 +55,28 @@ fn a_second_run_writes_only_what_changed() {
 }
 
 #[test]
+fn a_repository_that_was_emptied_answers_no_more() {
+    let home = Home::new();
+    let file = home.write("repo/only.rs", "/// Fires timers.\npub fn fire() {}\n");
+    let path = home.path("repo");
+    home.run(["index", path.to_str().unwrap()]).ok();
+    fs::remove_file(file).unwrap();
+    home.run(["index", path.to_str().unwrap()]).ok();
+    let found = home.run(["search", "--json", "fire timers"]).json();
+    assert_eq!(found["results"], serde_json::json!([]), "{found:#}");
+}
+
+/// What the user's variables say is meant for servers of theirs.
+#[test]
+fn variables_for_other_servers_do_not_reach_the_embedded_one() {
+    let home = Home::new();
+    let mut command = home.command();
+    command.env("PGSSLMODE", "verify-full").env("PGOPTIONS", "-c search_path=nowhere");
+    command.env("PGHOST", "db.invalid").env("PGUSER", "nobody").env("PGDATABASE", "nothing");
+    Run::of(command.args(["search", "read a file"])).ok();
+}
+
+#[test]
 fn what_cannot_be_indexed_is_listed_with_its_reason() {
     let home = Home::new();
     home.repository();

@@ -36,6 +36,9 @@ fn a_session_from_handshake_to_answer() {
     assert_eq!(answer["coverage"], json!({ "indexed": 3, "skipped": 0, "failed": 0 }));
     let filtered = session.call("search_code", json!({ "query": "timers", "file_type": "PY" }));
     assert_eq!(filtered["results"][0]["file_path"], "src/http.py", "{filtered:#}");
+    let repository = &answer["results"][0]["repository_id"];
+    let same = json!({ "query": "timers", "repository_id": repository });
+    assert_eq!(session.call("search_code", same)["results"][0]["repository_id"], *repository);
     let none = session.call("search_code", json!({ "query": "timers", "directory": "sr" }));
     assert_eq!(none["total_count"], 0, "a folder's name is not a prefix");
 
@@ -99,6 +102,13 @@ fn wrong_arguments_are_refused_before_anything_is_made() {
         ("search_code", json!({ "query": "x", "lines": 3 }), "VALIDATION_ERROR"),
         ("search_code", json!({ "query": "x", "repository_id": "1" }), "VALIDATION_ERROR"),
         ("search_code", json!({ "query": "x", "project_id": "nobody" }), "PROJECT_NOT_FOUND"),
+        ("search_code", json!({ "query": "x", "project_id": "a\u{0}b" }), "PROJECT_NOT_FOUND"),
+        ("search_code", json!({ "query": "x", "directory": "a\u{0}b" }), "VALIDATION_ERROR"),
+        (
+            "search_code",
+            json!({ "query": "x", "repository_id": "00000000-0000-4000-8000-000000000000" }),
+            "VALIDATION_ERROR",
+        ),
         ("index_repository", json!({ "repo_path": "relative/path" }), "VALIDATION_ERROR"),
         ("index_repository", json!({ "repo_path": home.path("gone") }), "VALIDATION_ERROR"),
         ("index_repository", json!({ "repo_path": file }), "VALIDATION_ERROR"),
@@ -115,7 +125,7 @@ fn wrong_arguments_are_refused_before_anything_is_made() {
         assert_eq!(error["code"], code, "{tool} {arguments}: {error:#}");
     }
     let unknown = session.request("tools/call", json!({ "name": "rm", "arguments": {} }));
-    assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
     let unknown = session.request("resources/read", json!({ "uri": "health://nothing" }));
     assert!(unknown["error"]["message"].as_str().unwrap().contains("health://nothing"));
     let unknown = session.request("no/such/method", json!({}));

@@ -49,6 +49,12 @@ async def main(program: str, repository: str) -> None:
         first = answer.structured_content["results"][0]
         assert first["file_path"] == "src/timer.rs", answer
 
+        hollow = repository + "/hollow"
+        os.mkdir(hollow)
+        nothing = await session.call_tool("index_repository", {"repo_path": hollow})
+        assert nothing.is_error, nothing
+        assert json.loads(nothing.content[0].text)["code"] == "INDEXING_ERROR", nothing
+
         refused = await session.call_tool("search_code", {"query": " "})
         assert refused.is_error, refused
         assert json.loads(refused.content[0].text)["code"] == "VALIDATION_ERROR", refused

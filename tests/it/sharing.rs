@@ -1,5 +1,7 @@
 //! Several processes on one embedded cluster.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::support::{Home, Session, eventually};
@@ -37,7 +39,10 @@ fn two_servers_share_a_cluster_and_one_survives_the_others_death() {
 fn processes_that_race_on_an_empty_home_all_succeed() {
     for _ in 0..3 {
         let home = Home::new();
-        let start = |_| home.command().args(["search", "read a file"]).spawn().unwrap();
+        let start = |_| {
+            let mut command = home.command();
+            command.args(["search", "read a file"]).stdout(Stdio::null()).spawn().unwrap()
+        };
         let racers: Vec<_> = (0..6).map(start).collect();
         for mut racer in racers {
             assert_eq!(racer.wait().unwrap().code(), Some(0));
@@ -73,21 +78,26 @@ fn a_killed_indexer_leaves_whole_batches_and_the_next_run_goes_on() {
     let mut command = home.command();
     command.env("CODEBASE_MCP__INDEX__BATCH_SIZE", "10");
     let mut one = Session::start(&mut command);
-    let job = one.call("start_indexing_background", json!({ "repo_path": home.path("repo") }));
-    let begun = eventually(|| {
-        let answer = one.call("search_code", json!({ "query": "function 1" }));
-        answer["coverage"]["indexed"].as_i64() > Some(0)
-    });
-    assert!(begun);
+    let request = json!({ "repo_path": home.path("repo") });
+    let job = one.call("start_indexing_background", request.clone());
+    let covered = |session: &mut Session| {
+        let answer = session.call("search_code", json!({ "query": "function 1" }));
+        answer["coverage"]["indexed"].as_i64().unwrap()
+    };
+    assert!(eventually(|| covered(&mut one) > 0));
     one.kill();
 
     let mut two = Session::start(&mut home.command());
-    let interrupted = two.call("search_code", json!({ "query": "function 1" }));
-    let kept = interrupted["coverage"]["indexed"].as_i64().unwrap();
+    let kept = covered(&mut two);
     assert_eq!(kept % 10, 0, "only whole batches are there");
+    assert!(kept < 600, "it was killed on the way");
+    // Asked at once, while the dead process's job still looks alive.
+    let rest = two.call("index_repository", request);
+    assert_eq!(rest["status"], "completed", "{rest:#}");
+    assert_eq!(rest["files_unchanged"].as_i64(), Some(kept), "nothing is written again: {rest:#}");
+    assert_eq!(covered(&mut two), 600);
     let status = two.call("get_indexing_status", json!({ "job_id": job["job_id"] }));
-    assert_ne!(status["status"], "completed");
-    assert!(two.pid() != one.pid());
+    assert_eq!((&status["status"], &status["error_code"]), (&json!("failed"), &json!("ORPHANED")));
 }
 
 #[test]

@@ -123,9 +123,10 @@ impl Walk<'_> {
         if !folder.relative.is_empty() && is_cache(&path) {
             return Ok(());
         }
-        let rules = folder.rules.enter(&path)?;
         let list = || fs::read_dir(&path)?.collect::<io::Result<Vec<_>>>();
-        for entry in list().map_err(|source| FailCause::List { source })? {
+        let entries = list().map_err(|source| FailCause::List { source })?;
+        let rules = folder.rules.enter(&path)?;
+        for entry in entries {
             self.add(&folder.relative, &rules, &entry);
         }
         Ok(())

@@ -3,9 +3,10 @@
 use rmcp::model::{JsonObject, ProgressNotificationParam, ProgressToken, Tool, ToolAnnotations};
 use rmcp::service::RequestContext;
 use rmcp::{Peer, RoleServer};
+use uuid::Uuid;
 
 use super::get_indexing_status::{Output, message, report};
-use super::{IndexInput, describe, parse, submit};
+use super::{IndexInput, accept, describe, parse};
 use crate::jobs::{JobState, JobStatus};
 use crate::mcp::Server;
 use crate::mcp::error::{Code, ToolError};
@@ -31,31 +32,35 @@ pub(super) async fn call(
 ) -> Result<Output, ToolError> {
     let input: IndexInput = parse(arguments)?;
     let services = server.services().await?;
-    let accepted = submit(&services, &input).await?;
-    let id = accepted.submitted.id;
-    let mut follow = services.jobs.follow(id);
+    let (_, request) = accept(&services, &input).await?;
+    let mut follow = services.jobs.follow(request).await?;
     let mut reporter =
         Reporter { peer: &context.peer, token: context.meta.get_progress_token(), reported: None };
     let mut latest = None;
     loop {
         let next = tokio::select! {
             next = follow.next() => next?,
-            () = context.ct.cancelled() => return Err(cancelled(&id)),
+            () = context.ct.cancelled() => return Err(cancelled(follow.id())),
         };
         let Some(job) = next else { break };
         reporter.report(&job).await;
         latest = Some(job);
     }
-    let job = latest.ok_or_else(|| cancelled(&id))?;
+    let job = latest.ok_or_else(|| cancelled(follow.id()))?;
     match (job.status, &job.error_message) {
-        (JobState::Failed, Some(error)) => Err(ToolError::invalid(error)
-            .coded(Code::Indexing)
-            .with_details(serde_json::json!({ "job_id": id, "reason": job.error_code }))),
+        (JobState::Failed, Some(error)) => {
+            let database = job.error_code.as_deref() == Some("DATABASE_ERROR");
+            let code = if database { Code::Database } else { Code::Indexing };
+            let details = serde_json::json!({ "job_id": job.id, "reason": job.error_code });
+            Err(ToolError::advised(error, "index again, it goes on where it ended")
+                .coded(code)
+                .with_details(details))
+        }
         _ => report(&services, job).await,
     }
 }
 
-fn cancelled(id: &uuid::Uuid) -> ToolError {
+fn cancelled(id: Uuid) -> ToolError {
     ToolError::new(
         Code::Indexing,
         format!("the call was cancelled; job {id} goes on in the background"),

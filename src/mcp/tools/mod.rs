@@ -8,8 +8,7 @@ mod start_indexing_background;
 use std::path::Path;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode, JsonObject, Tool,
-    ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, JsonObject, Tool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
@@ -21,7 +20,7 @@ use super::Server;
 use super::error::{Code, ToolError};
 use super::readiness::Services;
 use crate::index::Root;
-use crate::jobs::Submitted;
+use crate::jobs::Request;
 use crate::project::Project;
 
 /// All tools, as clients see them.
@@ -51,7 +50,7 @@ pub(super) async fn call(
         get_indexing_status::NAME => result(get_indexing_status::call(server, arguments).await),
         unknown => {
             let message = format!("there is no tool {unknown}; see tools/list");
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
+            return Err(ErrorData::invalid_params(message, None));
         }
     };
     Ok(outcome.into())
@@ -109,18 +108,14 @@ struct IndexInput {
     force_reindex: bool,
 }
 
-/// A job that has been accepted for a repository.
-struct Accepted {
-    project: Project,
-    root: Root,
-    submitted: Submitted,
-}
-
-/// Checks the path, then resolves the project, then submits: nothing is created for a request that is
-/// refused.
-async fn submit(services: &Services, input: &IndexInput) -> Result<Accepted, ToolError> {
+/// Checks the path, then resolves the project: nothing is made for a request that is refused.
+async fn accept(services: &Services, input: &IndexInput) -> Result<(Project, Request), ToolError> {
     let root = Root::resolve(Path::new(&input.repo_path))?;
     let project = services.projects.resolve(input.project_id.as_deref()).await?;
-    let submitted = services.jobs.submit(project.id, root.as_str(), input.force_reindex).await?;
-    Ok(Accepted { project, root, submitted })
+    let request = Request {
+        project_id: project.id,
+        repo_path: root.as_str().to_owned(),
+        force_reindex: input.force_reindex,
+    };
+    Ok((project, request))
 }

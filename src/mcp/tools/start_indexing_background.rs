@@ -4,7 +4,7 @@ use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{IndexInput, describe, parse, submit};
+use super::{IndexInput, accept, describe, parse};
 use crate::mcp::Server;
 use crate::mcp::error::ToolError;
 
@@ -19,6 +19,7 @@ pub(super) struct Output {
     message: &'static str,
     /// The repository, with symbolic links resolved.
     repo_path: String,
+    /// Whether the job indexes files again although they have not changed.
     force_reindex: bool,
     project_id: String,
     database_name: String,
@@ -37,19 +38,23 @@ pub(super) fn tool() -> Tool {
 pub(super) async fn call(server: &Server, arguments: JsonObject) -> Result<Output, ToolError> {
     let input: IndexInput = parse(arguments)?;
     let services = server.services().await?;
-    let accepted = submit(&services, &input).await?;
-    let (status, message) = if accepted.submitted.existing {
-        ("active", "a job for this repository is under way already; this is its id")
-    } else {
-        ("pending", "indexing job started")
+    let (project, request) = accept(&services, &input).await?;
+    let submitted = services.jobs.submit(request.clone()).await?;
+    let (status, message) = match (submitted.existing, submitted.force_reindex) {
+        (false, _) => ("pending", "indexing job started"),
+        (true, false) if request.force_reindex => (
+            "active",
+            "a job for this repository is under way without force_reindex; submit again when it has ended",
+        ),
+        (true, _) => ("active", "a job for this repository is under way already; this is its id"),
     };
     Ok(Output {
-        job_id: accepted.submitted.id.to_string(),
+        job_id: submitted.id.to_string(),
         status,
         message,
-        repo_path: accepted.root.as_str().to_owned(),
-        force_reindex: input.force_reindex,
-        project_id: accepted.project.id.to_string(),
-        database_name: accepted.project.database_name,
+        repo_path: request.repo_path,
+        force_reindex: submitted.force_reindex,
+        project_id: project.id.to_string(),
+        database_name: project.database_name,
     })
 }
