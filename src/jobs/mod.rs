@@ -11,6 +11,7 @@ mod config;
 mod queue;
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -305,23 +306,10 @@ impl Inner {
             watch::channel(Progress { phase: "starting", ..Progress::default() });
         let run = Run { progress, stop: self.stop.child_token() };
         let lost = run.stop.clone();
-        let mut work = std::pin::pin!(self.work(id, request, run));
-        let mut heartbeat = interval(HEARTBEAT);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut work => break outcome,
-                _ = heartbeat.tick() => {
-                    let progress = *seen.borrow();
-                    match self.sign(id, progress).await {
-                        Ok(true) => {}
-                        Ok(false) => lost.cancel(),
-                        Err(error) => {
-                            tracing::warn!(job.id = %id, error = %error, "could not sign a job");
-                        }
-                    }
-                }
-            }
+        // Both are polled all the time: each may hold a connection that the other waits for.
+        let outcome = tokio::select! {
+            outcome = self.work(id, request, run) => outcome,
+            never = self.keep_signed(id, &seen, &lost) => match never {},
         };
         match &outcome {
             Ok(()) => tracing::info!(job.id = %id, "job completed"),
@@ -356,6 +344,28 @@ impl Inner {
         })?;
         tracing::info!(job.id = %id, repository = request.repo_path, "job started");
         (self.handler)(request, run).await
+    }
+
+    /// Signs the job every second, and cancels `lost` when it was taken for dead.
+    async fn keep_signed(
+        &self,
+        id: Uuid,
+        progress: &watch::Receiver<Progress>,
+        lost: &CancellationToken,
+    ) -> Infallible {
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            heartbeat.tick().await;
+            let latest = *progress.borrow();
+            match self.sign(id, latest).await {
+                Ok(true) => {}
+                Ok(false) => lost.cancel(),
+                Err(error) => {
+                    tracing::warn!(job.id = %id, error = %error, "could not sign a job");
+                }
+            }
+        }
     }
 
     /// False when the job is not unfinished any more: it was taken for dead.

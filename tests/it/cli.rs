@@ -178,6 +178,23 @@ fn a_wrong_query_is_refused_before_anything_starts() {
     assert!(!home.cluster().exists(), "a refused query starts no database");
 }
 
+/// Nothing holds one connection while it waits for another.
+#[test]
+fn a_pool_of_one_connection_is_enough() {
+    let home = Home::new();
+    let repository = home.repository();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command();
+        command.env("POOL_MIN_SIZE", "1").env("POOL_MAX_SIZE", "1").env("POOL_TIMEOUT", "5");
+        Run::of(command.args(arguments))
+    };
+    for _ in 0..3 {
+        run(&["index", "--force", repository.to_str().unwrap()]).ok();
+    }
+    let found = run(&["search", "--json", "timers in a wheel"]).json();
+    assert_eq!(found["results"][0]["file_path"], "src/timer.rs", "{found:#}");
+}
+
 #[test]
 fn a_search_can_be_limited_to_one_of_several_repositories() {
     let home = Home::new();
