@@ -123,8 +123,13 @@ impl Indexer {
     ) -> Result<Progress, IndexError> {
         let mut report = Progress::default();
         progress(report);
+        let began = repositories::now(&mut self.pool.acquire().await?).await?;
+        let scan = Arc::new(self.walk(&root).await?);
+
         let mut lease = self.pool.acquire().await?;
-        let began = repositories::now(&mut lease).await?;
+        if scan.files.is_empty() && repositories::find(&mut lease, root.as_str()).await?.is_none() {
+            return Err(IndexError::Empty { path: root.as_str().to_owned() });
+        }
         let name = root.path().file_name().and_then(|name| name.to_str()).unwrap_or("/");
         let repository = repositories::ensure(&mut lease, root.as_str(), name).await?;
         let identity = self.model.identity();
@@ -135,17 +140,12 @@ impl Indexer {
             &identity.weights_hash,
         );
         let model_id = embeddings::ensure_model(&mut lease, key).await?;
-        let indexed_before = !files::paths(&mut lease, repository).await?.is_empty();
         let known = match force {
             Force::Everything => HashMap::new(),
             Force::Changed => files::indexed_hashes(&mut lease, repository).await?,
         };
         drop(lease);
 
-        let scan = Arc::new(self.walk(&root).await?);
-        if scan.files.is_empty() && !indexed_before {
-            return Err(IndexError::Empty { path: root.as_str().to_owned() });
-        }
         report.scanned = scan.files.len() as u64;
         report.phase = Phase::Indexing;
         progress(report);

@@ -140,7 +140,8 @@ async fn a_session_that_the_server_ended_is_replaced_unseen() {
     let victim = fixture.number("SELECT pg_backend_pid()::bigint").await;
     let killer = pool(&fixture.cluster, Validation::default());
     let mut lease = killer.acquire().await.unwrap();
-    let ended: bool = sqlx::query_scalar("SELECT pg_terminate_backend($1::bigint::int)")
+    // With a limit in milliseconds it returns when the session is gone.
+    let ended: bool = sqlx::query_scalar("SELECT pg_terminate_backend($1::bigint::int, 20000)")
         .bind(victim)
         .fetch_one(&mut lease)
         .await
