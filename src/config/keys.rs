@@ -148,7 +148,8 @@ fn pool(config: &mut pool::Config) -> [Key<'_>; 11] {
         shutdown_timeout,
         cleanup_timeout,
         max_parallel_connects,
-        validation: pool::Validation { timeout, bypass_window },
+        validation: pool::Validation { timeout, bypass_window, .. },
+        ..
     } = config;
     [
         Key::new("pool.min_size", Slot::count(U32(min_size), 1..=500)).also(&["POOL_MIN_SIZE"]),

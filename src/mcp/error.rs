@@ -136,7 +136,9 @@ impl From<ProjectError> for ToolError {
             ProjectError::NotFound { .. } => Self::invalid(&error).coded(Code::ProjectNotFound),
             ProjectError::Acquire(error) => error.into(),
             ProjectError::Database(error) => error.into(),
-            ProjectError::DatabaseName { .. } | ProjectError::Migrate(_) => {
+            ProjectError::DatabaseName { .. }
+            | ProjectError::Migrate(_)
+            | ProjectError::Pool(_) => {
                 tracing::error!(error = %error, "a project could not be opened");
                 Self::new(
                     Code::Database,
@@ -181,18 +183,27 @@ impl From<AcquireError> for ToolError {
     fn from(error: AcquireError) -> Self {
         tracing::warn!(error = %error, "no database connection for a request");
         match error {
-            AcquireError::TimedOut { waited, snapshot } => Self::new(
+            AcquireError::TimedOut { waited, snapshot, .. } => Self::new(
                 Code::Database,
                 format!("no database connection became free within {} ms", waited.as_millis()),
                 "raise pool.max_size, or run fewer requests at once",
             )
             .with_details(json!({ "error_type": "PoolTimeoutError", "pool_statistics": snapshot })),
-            AcquireError::QueueFull { limit } => Self::new(
+            AcquireError::QueueFull { limit, snapshot } => Self::new(
                 Code::Database,
                 format!("{limit} requests wait for a database connection already"),
                 "retry later",
             )
-            .with_details(json!({ "error_type": "PoolTimeoutError" })),
+            .with_details(json!({ "error_type": "PoolTimeoutError", "pool_statistics": snapshot })),
+            AcquireError::Validation { snapshot, .. } => Self::new(
+                Code::Database,
+                "every database connection failed its check".to_owned(),
+                "try again; the server replaces its connections by itself",
+            )
+            .with_details(json!({
+                "error_type": "ConnectionValidationError",
+                "pool_statistics": snapshot,
+            })),
             AcquireError::Unavailable(outage) => Self::new(
                 Code::Database,
                 format!("the database is not available: {}", outage.cause.public_cause()),
@@ -202,8 +213,9 @@ impl From<AcquireError> for ToolError {
                 "error_type": "PoolInitializationError",
                 "retry_after_seconds": outage.retry_after.as_secs_f64(),
                 "attempts": outage.attempts,
+                "pool_statistics": outage.snapshot,
             })),
-            AcquireError::Closed => Self::shutting_down(),
+            AcquireError::Closed { .. } => Self::shutting_down(),
         }
     }
 }

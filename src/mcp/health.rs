@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::readiness::Readiness;
-use crate::pool::{Health, HealthReason, Snapshot};
+use crate::pool::{Health, Statistics};
 
 /// The resource's address.
 pub(super) const CONNECTION_POOL: &str = "health://connection-pool";
@@ -20,7 +20,7 @@ pub(super) struct PoolHealth {
     database: Database,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    pools: BTreeMap<String, OnePool>,
+    pools: BTreeMap<String, Statistics>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,19 +38,11 @@ struct Sums {
     waiting: u32,
 }
 
-#[derive(Debug, Serialize)]
-struct OnePool {
-    status: Health,
-    reason: HealthReason,
-    #[serde(flatten)]
-    numbers: Snapshot,
-}
-
 pub(super) async fn connection_pool(readiness: &Readiness) -> PoolHealth {
     match readiness {
         Readiness::Starting => without_database("connecting", None),
         Readiness::Failed { error, .. } => without_database("disconnected", Some(error)),
-        Readiness::Ready(services) => of_pools(services.projects.snapshots().await),
+        Readiness::Ready(services) => of_pools(services.projects.statistics().await),
     }
 }
 
@@ -65,31 +57,26 @@ fn without_database(status: &'static str, error: Option<&str>) -> PoolHealth {
     }
 }
 
-fn of_pools(snapshots: Vec<(String, Snapshot)>) -> PoolHealth {
-    let uptime = snapshots.iter().map(|(_, pool)| pool.age).max().unwrap_or_default();
+fn of_pools(statistics: Vec<Statistics>) -> PoolHealth {
+    let uptime = statistics.iter().map(|pool| pool.uptime_seconds).fold(0.0, f64::max);
     let mut sums = Sums::default();
-    let pools: BTreeMap<String, OnePool> = snapshots
-        .into_iter()
-        .map(|(name, numbers)| {
-            sums.total += numbers.total();
-            sums.idle += numbers.idle;
-            sums.active += numbers.in_use;
-            sums.waiting += numbers.waiting;
-            let (status, reason) = numbers.health();
-            (name, OnePool { status, reason, numbers })
-        })
-        .collect();
-    let status = pools.values().map(|pool| pool.status).max().unwrap_or(Health::Unhealthy);
+    for pool in &statistics {
+        sums.total += pool.total_connections;
+        sums.idle += pool.idle_connections;
+        sums.active += pool.active_connections;
+        sums.waiting += pool.waiting_requests;
+    }
+    let status = statistics.iter().map(|pool| pool.health).max().unwrap_or(Health::Unhealthy);
     let connected = sums.idle + sums.active > 0;
     PoolHealth {
         status,
         timestamp: Utc::now(),
-        uptime_seconds: uptime.as_secs_f64(),
+        uptime_seconds: uptime,
         database: Database {
             status: if connected { "connected" } else { "disconnected" },
             pool: sums,
         },
         error: None,
-        pools,
+        pools: statistics.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! How the pool opens, checks and closes connections.
 
+use std::fmt::Debug;
 use std::future::Future;
 
 use super::error::CheckError;
@@ -9,22 +10,48 @@ use super::error::CheckError;
 /// The pool puts its own time limit round every call and drops the future when the limit passes, so an
 /// implementation needs none.
 pub trait Connect: Send + Sync + 'static {
-    /// One open session.
+    /// One open connection.
     type Connection: Send + 'static;
+
+    /// What names a connection's session on the server, also after the connection is lost.
+    type Session: Clone + Debug + Send + Sync + 'static;
 
     /// Opens a connection that is ready for statements.
     ///
     /// Dropping the future abandons the attempt; whatever it has opened must close with it.
     fn open(&self) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
 
+    /// The session behind a connection.
+    fn session(&self, connection: &Self::Connection) -> Self::Session;
+
+    /// Whether the server refused to write when the connection was last opened or checked.
+    fn is_read_only(&self, _connection: &Self::Connection) -> bool {
+        false
+    }
+
     /// Checks that a connection is alive and in no transaction.
     ///
-    /// A connection whose check is dropped half-way is closed, never reused.
+    /// After a dropped check the connection is checked again, by another call, before it is used.
     fn check(
+        &self,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), CheckError>> + Send;
+
+    /// Ends what the last borrower left open and undoes what it set, as if the session were new.
+    ///
+    /// A connection whose reset is dropped half-way is closed, never reused.
+    fn reset(
         &self,
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), CheckError>> + Send;
 
     /// Takes leave of the server. Dropping the future drops the socket.
     fn close(&self, connection: Self::Connection) -> impl Future<Output = ()> + Send;
+
+    /// Ends sessions on the server whose connections are lost, and returns when they are gone. Must not end a
+    /// session that merely resembles one of them.
+    fn terminate(
+        &self,
+        sessions: &[Self::Session],
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }

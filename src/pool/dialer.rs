@@ -1,56 +1,74 @@
-//! The one task that opens connections.
+//! The one task that decides to open connections, and the tasks that open them.
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::backoff;
 use super::connect::Connect;
-use super::error::{AcquireError, OpenError};
+use super::error::OpenError;
 use super::reason::OpenReason;
-use super::shared::{PoolState, Shared, Slot};
-use super::state::{Dial, Outage};
-use super::stats::{Phase, count};
+use super::shared::Shared;
+use super::state::Dial;
 
 /// Starts the dialer. It ends when the pool shuts down.
 pub(super) fn spawn<C: Connect>(shared: &Arc<Shared<C>>) {
-    shared.tasks.spawn(run(Arc::clone(shared)));
+    shared.spawn(run(Arc::clone(shared)));
 }
 
 async fn run<C: Connect>(shared: Arc<Shared<C>>) {
     loop {
         // Demand that arises after this look leaves a permit in `demand`, so it is never missed.
-        let (dial, phase) = shared.with_state(|state| (state.dial(Instant::now()), state.phase()));
-        match dial {
+        let wake_at = match shared.with_state(|state| state.dial(Instant::now())) {
             Dial::Open(reason) => {
-                shared.tasks.spawn(open(Opening(Some(Arc::clone(&shared))), reason));
+                let opening = Opening { shared: Arc::clone(&shared), reason, over: false };
+                shared.spawn(open(opening));
+                continue;
             }
-            Dial::At(_) | Dial::Rest if phase != Phase::Running => return,
-            Dial::At(instant) => tokio::select! {
-                () = sleep_until(instant) => {}
-                () = shared.demand.notified() => {}
-            },
-            Dial::Rest => shared.demand.notified().await,
+            Dial::At(instant) => Some(instant),
+            Dial::Rest => None,
+        };
+        let retry = async {
+            match wake_at {
+                Some(instant) => sleep_until(instant).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = retry => {}
+            () = shared.demand.notified() => {}
+            () = shared.stop.cancelled() => return,
         }
     }
 }
 
-async fn open<C: Connect>(opening: Opening<C>, reason: OpenReason) {
-    let Some(shared) = opening.0.clone() else { return };
+async fn open<C: Connect>(mut opening: Opening<C>) {
+    let shared = Arc::clone(&opening.shared);
+    let reason = opening.reason;
     let started = Instant::now();
-    let limit = shared.config.connect_timeout;
-    let outcome = match timeout(limit, shared.connector.open()).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(OpenError::Failed(error)),
-        Err(_elapsed) => Err(OpenError::TimedOut { limit }),
+    let outcome = tokio::select! {
+        outcome = connect(&shared) => outcome,
+        // What was begun ends with the dropped future.
+        () = shared.stop.cancelled() => return,
     };
-    opening.done();
+    opening.over = true;
     match outcome {
         Ok(connection) => opened(&shared, connection, reason, started),
-        Err(error) => failed(&shared, error),
+        Err(error) => failed(&shared, error, reason),
     }
     shared.demand.notify_one();
-    shared.drained.notify_waiters();
+}
+
+async fn connect<C: Connect>(shared: &Shared<C>) -> Result<C::Connection, OpenError> {
+    let (limit, primary) =
+        shared.setting(|config| (config.connect_timeout, config.validation.require_primary));
+    let opened = timeout(limit, shared.connector.open()).await;
+    let connection =
+        opened.map_err(|_elapsed| OpenError::TimedOut { limit })?.map_err(OpenError::Failed)?;
+    if primary && shared.connector.is_read_only(&connection) {
+        shared.connector.close(connection).await;
+        return Err(OpenError::ReadOnly);
+    }
+    Ok(connection)
 }
 
 fn opened<C: Connect>(
@@ -59,64 +77,58 @@ fn opened<C: Connect>(
     reason: OpenReason,
     started: Instant,
 ) {
-    let id = shared.statistics.opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+    let session = shared.connector.session(&connection);
     let now = Instant::now();
     tracing::debug!(
-        connection.id = id,
+        event = "pool.connection.opened",
+        pool = %shared.name,
+        session = ?session,
         reason = %reason,
-        elapsed_ms = (now - started).as_millis(),
+        elapsed_ms = now.saturating_duration_since(started).as_millis(),
         "connection opened"
     );
-    let slot = Slot { connection, id, proven_at: now };
-    let freed = shared.with_state(|state| state.opened(slot));
-    shared.settle(freed);
+    let served =
+        shared.with_state(|state| state.opened(connection, session, reason, fraction(), now));
+    shared.serve(served);
 }
 
-fn failed<C: Connect>(shared: &Arc<Shared<C>>, error: OpenError) {
-    count(&shared.statistics.open_failed);
-    shared.record_error(error.to_string());
+fn failed<C: Connect>(shared: &Arc<Shared<C>>, error: OpenError, reason: OpenReason) {
+    shared.record_error(error.public_cause());
     let cause = Arc::new(error);
-    let (outage, waiters) = shared.with_state(|state| {
-        let attempts = state.next_failure();
-        let retry_at = Instant::now() + backoff::delay(attempts, jitter());
-        let outage = Outage { cause: Arc::clone(&cause), attempts, retry_at };
-        (outage.clone(), state.open_failed(outage))
+    let outage = shared.with_state(|state| {
+        state.open_failed(Arc::clone(&cause), reason, fraction(), Instant::now())
     });
-    let unavailable = Shared::<C>::unavailable(&outage);
+    let retry_after = outage.retry_at.saturating_duration_since(Instant::now());
     tracing::warn!(
+        event = "pool.connection.open_failed",
+        pool = %shared.name,
         error = %cause,
         attempts = outage.attempts,
-        retry_after_ms = unavailable.retry_after.as_millis(),
+        retry_after_ms = retry_after.as_millis(),
         "could not open a connection"
     );
-    for waiter in waiters {
-        // A waiter that has gone needs no answer.
-        drop(waiter.send(Err(AcquireError::Unavailable(unavailable.clone()))));
-    }
 }
 
 /// A number in `0.0..1.0` from the standard library's randomly keyed hasher: good enough to spread
-/// attempts, and no dependency.
-fn jitter() -> f64 {
+/// attempts and lifetimes, and no dependency.
+fn fraction() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or(0);
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// Lowers the count of opening connections when the task is dropped with its runtime.
-struct Opening<C: Connect>(Option<Arc<Shared<C>>>);
-
-impl<C: Connect> Opening<C> {
+/// Lowers the count of opening connections when an attempt is dropped unfinished.
+struct Opening<C: Connect> {
+    shared: Arc<Shared<C>>,
+    reason: OpenReason,
     /// The attempt ended; its outcome settles the count.
-    fn done(mut self) {
-        self.0 = None;
-    }
+    over: bool,
 }
 
 impl<C: Connect> Drop for Opening<C> {
     fn drop(&mut self) {
-        if let Some(shared) = &self.0 {
-            shared.with_state(PoolState::<C>::open_abandoned);
+        if !self.over {
+            self.shared.with_state(|state| state.open_abandoned(self.reason));
         }
     }
 }

@@ -1,104 +1,153 @@
 //! A connection in somebody's hands.
 
 use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
+use std::task::Waker;
 
 use tokio::time::Instant;
 
 use super::connect::Connect;
 use super::reason::CloseReason;
-use super::shared::{Shared, Slot};
-use super::stats::count;
+use super::shared::{PoolSlot, Shared};
+use super::slot::{Cut, Tether};
+use super::state::Fitness;
 
 /// A leased connection. Dropping it gives the connection back at once, without waiting and from any
 /// thread, inside a runtime or not.
 ///
-/// A statement that was abandoned half-way, or a transaction that was neither committed nor rolled back,
-/// makes the connection unfit for the next borrower: it is closed instead, and the pool opens another.
+/// What the borrower leaves behind never reaches the next one. A session that was changed, or is inside a
+/// transaction, is reset in the background; a connection whose statement was abandoned half-way is closed
+/// and its session on the server ended.
 pub struct Lease<C: Connect> {
     shared: Arc<Shared<C>>,
     /// Taken only when the lease ends.
-    slot: Option<Slot<C::Connection>>,
+    slot: Option<PoolSlot<C>>,
     usage: Usage,
-    location: Option<&'static Location<'static>>,
-    acquired_at: Instant,
 }
 
 /// What the connection has been used for, as far as it matters to the next borrower.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Usage {
     /// A statement was sent and its answer has not been read to the end.
-    pub(super) in_flight: bool,
-    /// A transaction was begun and has not ended.
-    pub(super) in_transaction: bool,
-    /// The driver connection was handed out.
-    pub(super) untracked: bool,
+    in_flight: bool,
+    transaction: InTransaction,
+    /// What its use has done to the session, the worst of it.
+    wear: Fitness,
+    statements: u64,
     /// When a statement last came to its end, which proves that the connection works.
-    pub(super) proven_at: Option<Instant>,
+    proven_at: Option<Instant>,
+}
+
+/// Whether a transaction was begun and has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InTransaction {
+    No,
+    Yes,
+    /// A statement failed in it.
+    Failed,
 }
 
 impl Usage {
-    fn unfit(&self) -> Option<CloseReason> {
-        if self.in_flight {
-            Some(CloseReason::InFlight)
-        } else if self.in_transaction {
-            Some(CloseReason::InTransaction)
-        } else if self.untracked {
-            Some(CloseReason::Untracked)
-        } else {
-            None
+    fn new() -> Self {
+        Self {
+            in_flight: false,
+            transaction: InTransaction::No,
+            wear: Fitness::Fit,
+            statements: 0,
+            proven_at: None,
         }
+    }
+
+    /// The session was changed and needs a reset.
+    pub(super) fn soiled(&mut self) {
+        if self.wear != Fitness::Soiled && !matches!(self.wear, Fitness::Unfit(_)) {
+            self.wear = Fitness::Soiled;
+        }
+    }
+
+    /// The connection must not be used again. The first reason stands.
+    pub(super) fn unfit(&mut self, reason: CloseReason) {
+        if !matches!(self.wear, Fitness::Unfit(_)) {
+            self.wear = Fitness::Unfit(reason);
+        }
+    }
+
+    /// A check has begun whose outcome is not known.
+    fn unproven(&mut self) {
+        self.wear = Fitness::Unproven;
+    }
+
+    /// A transaction is being begun.
+    pub(super) fn begun(&mut self) {
+        self.transaction = InTransaction::Yes;
+    }
+
+    /// The server reported an error.
+    pub(super) fn failed(&mut self) {
+        if self.transaction == InTransaction::Yes {
+            self.transaction = InTransaction::Failed;
+        }
+    }
+
+    /// Whether a statement failed inside the transaction.
+    pub(super) fn has_failed(&self) -> bool {
+        self.transaction == InTransaction::Failed
+    }
+
+    /// The transaction has ended.
+    pub(super) fn ended(&mut self) {
+        self.transaction = InTransaction::No;
+    }
+
+    fn fitness(&self) -> Fitness {
+        match self.wear {
+            Fitness::Unfit(_) => self.wear,
+            _ if self.in_flight => Fitness::Unfit(CloseReason::Abandoned),
+            _ if self.transaction != InTransaction::No => Fitness::Soiled,
+            Fitness::Fit | Fitness::Unproven | Fitness::Soiled => self.wear,
+        }
+    }
+}
+
+/// Follows a statement from its first poll to the end of its answer.
+pub(super) struct Track<'a> {
+    tether: &'a Tether,
+    usage: &'a mut Usage,
+}
+
+impl Track<'_> {
+    /// The statement is being sent. Until [`answered`](Self::answered) the connection is in doubt.
+    pub(super) fn sent(&mut self) {
+        self.usage.in_flight = true;
+        self.usage.statements += 1;
+        self.tether.sent(Instant::now());
+    }
+
+    /// The answer was read to its end, so the connection works.
+    pub(super) fn answered(&mut self) {
+        self.usage.in_flight = false;
+        self.usage.proven_at = Some(Instant::now());
+        self.tether.answered();
+    }
+
+    /// The session broke under the statement.
+    pub(super) fn broke(&mut self) {
+        self.usage.unfit(CloseReason::Broken);
+    }
+
+    pub(super) fn usage(&mut self) -> &mut Usage {
+        self.usage
+    }
+
+    /// Whether the pool took the connection back; if not, the task is woken when it does.
+    pub(super) fn poll_cut(&self, waker: &Waker) -> Option<Cut> {
+        self.tether.poll_cut(waker)
     }
 }
 
 impl<C: Connect> Lease<C> {
-    pub(super) fn new(shared: &Arc<Shared<C>>, slot: Slot<C::Connection>) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-            slot: Some(slot),
-            usage: Usage::default(),
-            location: None,
-            acquired_at: Instant::now(),
-        }
-    }
-
-    pub(super) fn located(mut self, location: &'static Location<'static>) -> Self {
-        self.location = Some(location);
-        self
-    }
-
-    /// The connection, and the record of its use.
-    pub(super) fn parts(&mut self) -> (&mut C::Connection, &mut Usage) {
-        let slot = self.slot.as_mut().expect("a lease holds its connection until it ends");
-        (&mut slot.connection, &mut self.usage)
-    }
-
-    pub(super) fn usage(&mut self) -> &mut Usage {
-        &mut self.usage
-    }
-
-    /// Marks the connection as working at this instant.
-    pub(super) fn proven(&mut self) {
-        if let Some(slot) = &mut self.slot {
-            slot.proven_at = Instant::now();
-        }
-    }
-
-    pub(super) fn slot(&self) -> &Slot<C::Connection> {
-        self.slot.as_ref().expect("a lease holds its connection until it ends")
-    }
-
-    /// Ends a lease that reached nobody, without counting it as released.
-    pub(super) fn into_slot(mut self) -> Slot<C::Connection> {
-        self.slot.take().expect("a lease holds its connection until it ends")
-    }
-
-    /// Ends the lease and closes its connection.
-    pub(super) fn discard(mut self, reason: CloseReason) {
-        if let Some(slot) = self.slot.take() {
-            self.close(slot, reason);
-        }
+    pub(super) fn new(shared: Arc<Shared<C>>, slot: PoolSlot<C>) -> Self {
+        Self { shared, slot: Some(slot), usage: Usage::new() }
     }
 
     /// The number that names this connection in logs, unique within its pool.
@@ -109,28 +158,60 @@ impl<C: Connect> Lease<C> {
     /// The driver connection itself, for what the pool cannot follow. The connection is closed when
     /// the lease ends, because its session state is unknown.
     pub fn untracked(&mut self) -> &mut C::Connection {
-        self.usage.untracked = true;
-        self.parts().0
+        self.usage.unfit(CloseReason::Untracked);
+        &mut self.slot_mut().connection
     }
 
-    fn close(&self, slot: Slot<C::Connection>, reason: CloseReason) {
-        self.shared.with_state(super::state::State::discarded);
-        self.shared.close(slot, reason);
+    /// The connection, and what follows its use.
+    pub(super) fn parts(&mut self) -> (&mut C::Connection, Track<'_>) {
+        let slot = self.slot.as_mut().expect("a lease holds its connection until it ends");
+        (&mut slot.connection, Track { tether: &slot.tether, usage: &mut self.usage })
+    }
+
+    /// The connection for its check. Until [`checked`](Self::checked) it is in doubt.
+    pub(super) fn checking(&mut self) -> &mut C::Connection {
+        self.usage.unproven();
+        &mut self.slot_mut().connection
+    }
+
+    /// The check succeeded.
+    pub(super) fn checked(&mut self) {
+        self.usage = Usage::new();
+        self.slot_mut().proven_at = Instant::now();
+    }
+
+    pub(super) fn usage(&mut self) -> &mut Usage {
+        &mut self.usage
+    }
+
+    pub(super) fn slot(&self) -> &PoolSlot<C> {
+        self.slot.as_ref().expect("a lease holds its connection until it ends")
+    }
+
+    fn slot_mut(&mut self) -> &mut PoolSlot<C> {
+        self.slot.as_mut().expect("a lease holds its connection until it ends")
+    }
+
+    /// Ends a lease that reached nobody, without counting it as released.
+    pub(super) fn into_slot(mut self) -> Option<PoolSlot<C>> {
+        self.slot.take()
+    }
+
+    /// Ends the lease and closes its connection.
+    pub(super) fn discard(mut self, reason: CloseReason) {
+        self.usage.unfit(reason);
     }
 }
 
 impl<C: Connect> Drop for Lease<C> {
     fn drop(&mut self) {
         let Some(mut slot) = self.slot.take() else { return };
-        count(&self.shared.statistics.released);
-        if let Some(reason) = self.usage.unfit() {
-            self.close(slot, reason);
-        } else {
-            slot.proven_at = self.usage.proven_at.unwrap_or(slot.proven_at);
-            let freed = self.shared.with_state(|state| state.released(slot));
-            self.shared.settle(freed);
-        }
-        self.shared.drained.notify_waiters();
+        let fitness = self.usage.fitness();
+        slot.statements += self.usage.statements;
+        slot.proven_at = self.usage.proven_at.unwrap_or(slot.proven_at);
+        let now = Instant::now();
+        let served = self.shared.with_state(|state| state.returned(slot, fitness, now));
+        self.shared.serve(served);
     }
 }
 
@@ -139,8 +220,6 @@ impl<C: Connect> fmt::Debug for Lease<C> {
         f.debug_struct("Lease")
             .field("id", &self.slot.as_ref().map(|slot| slot.id))
             .field("usage", &self.usage)
-            .field("location", &self.location)
-            .field("held", &self.acquired_at.elapsed())
             .finish_non_exhaustive()
     }
 }

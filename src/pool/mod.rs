@@ -29,27 +29,47 @@
 
 mod acquire;
 mod backoff;
+mod care;
 mod config;
 mod connect;
+mod counters;
 mod dialer;
+mod effect;
 mod error;
+mod events;
+mod executor;
+mod gauges;
+mod handle;
+mod histogram;
+mod keeper;
 mod lease;
+mod line;
+mod phase;
 mod postgres;
+mod reaper;
 mod reason;
 mod shared;
 mod shutdown;
+mod slot;
 mod state;
 mod stats;
 
-pub use acquire::Pool;
-pub use config::{Config, Validation};
+pub use config::{Adaptive, Config, Leaks, STATEMENT_GRACE, Validation, bounds};
 pub use connect::Connect;
-pub use error::{AcquireError, CheckError, OpenError, Unavailable, public_statement_error};
+pub use error::{
+    AcquireError, BoundError, CheckError, ConfigError, ErrorClass, Holders, OpenError, StartError,
+    Unavailable, public_statement_error,
+};
+pub use executor::Transaction;
+pub use handle::{AcquireOptions, Pool};
+pub use histogram::Percentiles;
 pub use lease::Lease;
-pub use postgres::{Postgres, Transaction};
+pub use phase::{Health, HealthReason, Phase};
+pub use postgres::{PgSession, Postgres, SessionId};
 pub use reason::{CloseReason, OpenReason};
 pub use shutdown::ShutdownReport;
-pub use stats::{Health, HealthReason, LastError, Phase, Snapshot};
+pub use state::Held;
+pub use stats::{Snapshot, Statistics};
 
 /// The pool that the rest of the crate uses.
 pub type PgPool = Pool<Postgres>;

@@ -1,227 +1,193 @@
-//! PostgreSQL connections: how they are opened and checked, and how statements run through a lease.
+//! PostgreSQL connections: how they are opened, checked, reset and ended.
 
-use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, Stream};
-use sqlx::postgres::{
-    PgConnectOptions, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgStatement, PgTypeInfo,
-};
-use sqlx::{Connection, Either, Execute, Executor, PgConnection, Row, SqlStr};
-
-use tokio::time::Instant;
+use parking_lot::Mutex;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection, Row};
+use tokio::time::sleep;
 
 use super::connect::Connect;
 use super::error::CheckError;
-use super::lease::{Lease, Usage};
+
+/// One simple-protocol message that finds dead sessions, left-over transactions and demoted servers alike:
+/// inside a transaction `now()` stands still while `statement_timestamp()` moves on, and in an aborted one
+/// the statement fails.
+const PROBE: &str = "SELECT now() = statement_timestamp(), pg_is_in_recovery()";
+
+/// What names the session: a process number is used again some day, together with its start it is not.
+const IDENTIFY: &str = "SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint, pg_is_in_recovery() \
+     FROM pg_stat_get_activity(pg_backend_pid())";
+
+/// Makes a session like new, but for its prepared statements, which the driver goes on using.
+const RESET: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *; \
+     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
+/// Ends those of our sessions that still are who they were.
+const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+     JOIN unnest($1::int[], $2::bigint[]) AS lost (pid, started) USING (pid) \
+     WHERE (extract(epoch FROM backend_start) * 1000000)::bigint = started \
+     AND application_name = current_setting('application_name')";
 
 /// How often the server looks whether the client of a running statement is still there. A statement whose
 /// client vanished would otherwise run to its end.
-const CLIENT_CHECK_INTERVAL: &str = "SET client_connection_check_interval = '500ms'";
+const CLIENT_CHECK: (&str, &str) = ("client_connection_check_interval", "500ms");
 
-/// One simple-protocol message that finds dead sessions and left-over transactions alike: inside a
-/// transaction `now()` stands still while `statement_timestamp()` moves on, and in an aborted one the
-/// statement fails.
-const PROBE: &str = "SELECT now() = statement_timestamp()";
+/// How long to wait before looking again whether a session has ended.
+const ENDING: Duration = Duration::from_millis(5);
 
 /// Opens connections to one PostgreSQL database.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Postgres {
-    options: PgConnectOptions,
+    name: String,
+    command_timeout: Duration,
+    options: Mutex<PgConnectOptions>,
+    /// Whether the server takes [`CLIENT_CHECK`]; some platforms cannot watch a socket.
+    watches_clients: AtomicBool,
+}
+
+/// An open connection to PostgreSQL.
+#[derive(Debug)]
+pub struct PgSession {
+    pub(super) connection: PgConnection,
+    id: SessionId,
+    read_only: bool,
+}
+
+impl PgSession {
+    /// The driver's own connection.
+    pub fn driver(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// A session on the server: the number of its process, and when that started, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionId {
+    /// The number of the server's process.
+    pub pid: i32,
+    /// When it started.
+    pub started: i64,
 }
 
 impl Postgres {
     /// Connects with `options`, naming the session after `name` in `pg_stat_activity` and limiting each
     /// statement to `command_timeout`.
     pub fn new(options: PgConnectOptions, name: &str, command_timeout: Duration) -> Self {
-        let limit = command_timeout.as_millis().to_string();
+        Self {
+            name: name.to_owned(),
+            command_timeout,
+            options: Mutex::new(options),
+            watches_clients: AtomicBool::new(true),
+        }
+    }
+
+    /// Uses other options for every connection from now on, such as a new password.
+    pub fn set_options(&self, options: PgConnectOptions) {
+        *self.options.lock() = options;
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let watch = self.watches_clients.load(Ordering::Relaxed);
+        match PgConnection::connect_with(&self.session_options(watch)).await {
+            Err(error) if watch && refuses_setting(&error) => {
+                self.watches_clients.store(false, Ordering::Relaxed);
+                PgConnection::connect_with(&self.session_options(false)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn session_options(&self, watch: bool) -> PgConnectOptions {
+        let limit = self.command_timeout.as_millis().to_string();
         let settings = [
             ("statement_timeout", limit.as_str()),
             ("idle_in_transaction_session_timeout", limit.as_str()),
         ];
-        Self { options: options.application_name(name).options(settings) }
+        let options = self.options.lock().clone();
+        let options = options.application_name(&self.name).options(settings);
+        if watch { options.options([CLIENT_CHECK]) } else { options }
     }
 }
 
-impl Connect for Postgres {
-    type Connection = PgConnection;
+/// Whether a start-up failed because of a setting: an unknown one, or a value that the platform cannot serve.
+fn refuses_setting(error: &sqlx::Error) -> bool {
+    let state = error.as_database_error().and_then(DatabaseError::code);
+    matches!(state.as_deref(), Some("22023" | "42704"))
+}
 
-    async fn open(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = PgConnection::connect_with(&self.options).await?;
-        // Some platforms cannot watch a socket and refuse the setting; the connection works without it.
-        match sqlx::raw_sql(CLIENT_CHECK_INTERVAL).execute(&mut connection).await {
-            Ok(_) => Ok(connection),
-            Err(error) if error.as_database_error().is_some() => Ok(connection),
-            Err(error) => Err(error),
-        }
+impl Connect for Postgres {
+    type Connection = PgSession;
+    type Session = SessionId;
+
+    async fn open(&self) -> Result<PgSession, sqlx::Error> {
+        let mut connection = self.connect().await?;
+        let row = sqlx::raw_sql(IDENTIFY).fetch_one(&mut connection).await?;
+        let id = SessionId { pid: row.try_get(0)?, started: row.try_get(1)? };
+        Ok(PgSession { connection, id, read_only: row.try_get(2)? })
     }
 
-    async fn check(&self, connection: &mut PgConnection) -> Result<(), CheckError> {
-        let row = sqlx::raw_sql(PROBE).fetch_one(connection).await.map_err(CheckError::Failed)?;
-        match row.try_get::<bool, _>(0) {
+    fn session(&self, session: &PgSession) -> SessionId {
+        session.id
+    }
+
+    fn is_read_only(&self, session: &PgSession) -> bool {
+        session.read_only
+    }
+
+    async fn check(&self, session: &mut PgSession) -> Result<(), CheckError> {
+        let probing = sqlx::raw_sql(PROBE).fetch_one(&mut session.connection);
+        let row = probing.await.map_err(|error| {
+            let aborted = error.as_database_error().and_then(DatabaseError::code);
+            if aborted.as_deref() == Some("25P02") {
+                CheckError::InTransaction
+            } else {
+                CheckError::Failed(error)
+            }
+        })?;
+        session.read_only = row.try_get(1).map_err(CheckError::Failed)?;
+        match row.try_get(0) {
             Ok(true) => Ok(()),
             Ok(false) => Err(CheckError::InTransaction),
             Err(error) => Err(CheckError::Failed(error)),
         }
     }
 
-    async fn close(&self, connection: PgConnection) {
-        if let Err(error) = connection.close().await {
+    async fn reset(&self, session: &mut PgSession) -> Result<(), CheckError> {
+        match self.check(session).await {
+            Ok(()) => {}
+            // Only when there is one, because the server warns of a rollback of nothing.
+            Err(CheckError::InTransaction) => {
+                let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut session.connection);
+                rollback.await.map_err(CheckError::Failed)?;
+            }
+            Err(error) => return Err(error),
+        }
+        let reset = sqlx::raw_sql(RESET).execute(&mut session.connection);
+        reset.await.map_err(CheckError::Failed)?;
+        Ok(())
+    }
+
+    async fn close(&self, session: PgSession) {
+        if let Err(error) = session.connection.close().await {
             tracing::debug!(error = %error, "closing a connection failed");
         }
     }
-}
 
-/// Statements run through the lease, so that the pool knows when one was left half-way.
-impl<'c> Executor<'c> for &'c mut Lease<Postgres> {
-    type Database = sqlx::Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, sqlx::Postgres>,
-    {
-        let (connection, usage) = self.parts();
-        Box::pin(Tracked { inner: connection.fetch_many(query), usage })
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, sqlx::Postgres>,
-    {
-        let (connection, usage) = self.parts();
-        let fetching = connection.fetch_optional(query);
-        Box::pin(tracked(fetching, usage))
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let (connection, usage) = self.parts();
-        let preparing = connection.prepare_with(sql, parameters);
-        Box::pin(tracked(preparing, usage))
-    }
-
-    fn describe<'e>(
-        self,
-        sql: SqlStr,
-    ) -> BoxFuture<'e, Result<sqlx::Describe<sqlx::Postgres>, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let (connection, usage) = self.parts();
-        let describing = connection.describe(sql);
-        Box::pin(tracked(describing, usage))
-    }
-}
-
-/// Marks the connection as in flight from the first poll to the answer.
-async fn tracked<T>(
-    future: impl Future<Output = Result<T, sqlx::Error>>,
-    usage: &mut Usage,
-) -> Result<T, sqlx::Error> {
-    usage.in_flight = true;
-    let outcome = future.await;
-    usage.in_flight = outcome.as_ref().is_err_and(breaks_session);
-    if !usage.in_flight {
-        usage.proven_at = Some(Instant::now());
-    }
-    outcome
-}
-
-/// Marks the connection as in flight from the first poll to the last row.
-struct Tracked<'e> {
-    inner: BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>,
-    usage: &'e mut Usage,
-}
-
-impl Stream for Tracked<'_> {
-    type Item = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.usage.in_flight = true;
-        let item = ready!(self.inner.as_mut().poll_next(cx));
-        match &item {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => self.usage.in_flight = breaks_session(error),
-            None => {
-                self.usage.in_flight = false;
-                self.usage.proven_at = Some(Instant::now());
+    async fn terminate(&self, sessions: &[SessionId]) -> Result<(), sqlx::Error> {
+        let pids: Vec<i32> = sessions.iter().map(|session| session.pid).collect();
+        let started: Vec<i64> = sessions.iter().map(|session| session.started).collect();
+        let mut connection = self.connect().await?;
+        loop {
+            let ending = sqlx::query_scalar(TERMINATE).bind(&pids).bind(&started);
+            let left: i64 = ending.fetch_one(&mut connection).await?;
+            if left == 0 {
+                break;
             }
+            sleep(ENDING).await;
         }
-        Poll::Ready(item)
-    }
-}
-
-/// Whether an error leaves the session in doubt. After an error message the server goes on with the next
-/// statement, unless its severity ends the session; an error on our side, such as a value that does not decode, leaves rows unread.
-fn breaks_session(error: &sqlx::Error) -> bool {
-    if matches!(error, sqlx::Error::RowNotFound) {
-        return false;
-    }
-    let reported = error.as_database_error().and_then(|error| error.try_downcast_ref());
-    reported.is_none_or(|error: &PgDatabaseError| {
-        matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
-    })
-}
-
-/// A lease inside a transaction. Dropping it without [`commit`](Self::commit) closes the connection,
-/// and the server rolls back.
-#[derive(Debug)]
-pub struct Transaction {
-    lease: Lease<Postgres>,
-}
-
-impl Lease<Postgres> {
-    /// Begins a transaction.
-    ///
-    /// # Cancel safety
-    /// The lease counts as inside a transaction from before the first poll, so a dropped future never
-    /// puts an open transaction back into the pool.
-    pub async fn begin(mut self) -> Result<Transaction, sqlx::Error> {
-        self.usage().in_transaction = true;
-        sqlx::raw_sql("BEGIN").execute(&mut self).await?;
-        Ok(Transaction { lease: self })
-    }
-}
-
-impl Transaction {
-    /// Commits and gives the lease back.
-    ///
-    /// # Cancel safety
-    /// After a dropped future the outcome is unknown; the connection is closed.
-    pub async fn commit(mut self) -> Result<Lease<Postgres>, sqlx::Error> {
-        sqlx::raw_sql("COMMIT").execute(&mut self.lease).await?;
-        self.lease.usage().in_transaction = false;
-        Ok(self.lease)
-    }
-}
-
-impl Deref for Transaction {
-    type Target = Lease<Postgres>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.lease
-    }
-}
-
-impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.lease
+        connection.close().await
     }
 }

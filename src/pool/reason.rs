@@ -9,19 +9,39 @@ pub enum OpenReason {
     Waiters,
     /// The pool holds fewer than `min_size` connections.
     MinSize,
+    /// A connection is due for retirement and this one takes its place.
+    Replacement,
 }
 
 /// Why the pool closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// A statement was abandoned before its end, or the driver reported a broken session.
-    InFlight,
-    /// The lease was dropped inside a transaction.
-    InTransaction,
+    /// A lease was dropped while a statement was running or its answer had not been read.
+    Abandoned,
+    /// The session broke: an I/O error, or the server ended it.
+    Broken,
     /// The driver connection was used behind the pool's back, so its session state is unknown.
     Untracked,
-    /// The check before hand-out failed.
-    FailedCheck,
+    /// The session's prepared statements no longer fit the schema.
+    StalePlan,
+    /// The check found the session dead or read-only.
+    CheckFailed,
+    /// The check found the session inside a transaction.
+    InTransaction,
+    /// The check, or the reset of the session, did not end in time.
+    CheckTimedOut,
+    /// The session could not be reset.
+    ResetFailed,
+    /// It reached its age.
+    Lifetime,
+    /// It ran `max_queries` statements.
+    Queries,
+    /// Nobody needed it for `max_idle_time`.
+    IdleTime,
+    /// `max_size` was lowered.
+    Shrunk,
+    /// The lease was taken back from its holder.
+    Reclaimed,
     /// The pool is shutting down.
     Shutdown,
 }
@@ -32,21 +52,96 @@ impl OpenReason {
         match self {
             Self::Waiters => "waiters",
             Self::MinSize => "min_size",
+            Self::Replacement => "replacement",
         }
     }
 }
 
 impl CloseReason {
+    /// Every reason, in the order of their counters.
+    pub(super) const ALL: [Self; 14] = [
+        Self::Abandoned,
+        Self::Broken,
+        Self::Untracked,
+        Self::StalePlan,
+        Self::CheckFailed,
+        Self::InTransaction,
+        Self::CheckTimedOut,
+        Self::ResetFailed,
+        Self::Lifetime,
+        Self::Queries,
+        Self::IdleTime,
+        Self::Shrunk,
+        Self::Reclaimed,
+        Self::Shutdown,
+    ];
+
     /// The stable label.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::InFlight => "in_flight",
-            Self::InTransaction => "in_transaction",
+            Self::Abandoned => "abandoned",
+            Self::Broken => "broken",
             Self::Untracked => "untracked",
-            Self::FailedCheck => "failed_check",
+            Self::StalePlan => "stale_plan",
+            Self::CheckFailed => "check_failed",
+            Self::InTransaction => "in_transaction",
+            Self::CheckTimedOut => "check_timed_out",
+            Self::ResetFailed => "reset_failed",
+            Self::Lifetime => "lifetime",
+            Self::Queries => "queries",
+            Self::IdleTime => "idle_time",
+            Self::Shrunk => "shrunk",
+            Self::Reclaimed => "reclaimed",
             Self::Shutdown => "shutdown",
         }
     }
+
+    /// How to part from the server.
+    pub(super) fn farewell(self) -> Farewell {
+        match self {
+            Self::Abandoned | Self::CheckTimedOut | Self::ResetFailed | Self::Reclaimed => {
+                Farewell::Terminate
+            }
+            Self::Broken | Self::CheckFailed => Farewell::Drop,
+            Self::Untracked
+            | Self::StalePlan
+            | Self::InTransaction
+            | Self::Lifetime
+            | Self::Queries
+            | Self::IdleTime
+            | Self::Shrunk
+            | Self::Shutdown => Farewell::Polite,
+        }
+    }
+
+    /// Whether this end says that other connections may be dead too.
+    pub(super) fn implicates_others(self) -> bool {
+        match self {
+            Self::Broken | Self::CheckFailed | Self::CheckTimedOut => true,
+            Self::Abandoned
+            | Self::Untracked
+            | Self::StalePlan
+            | Self::InTransaction
+            | Self::ResetFailed
+            | Self::Lifetime
+            | Self::Queries
+            | Self::IdleTime
+            | Self::Shrunk
+            | Self::Reclaimed
+            | Self::Shutdown => false,
+        }
+    }
+}
+
+/// How a connection parts from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// Say goodbye and close.
+    Polite,
+    /// Drop the socket: there is nobody at the other end.
+    Drop,
+    /// Drop the socket and have the server end the session, which may be at work still.
+    Terminate,
 }
 
 impl fmt::Display for OpenReason {
@@ -58,5 +153,17 @@ impl fmt::Display for OpenReason {
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_in_the_order_of_the_variants() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{reason}");
+        }
     }
 }

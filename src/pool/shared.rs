@@ -2,177 +2,291 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::care;
 use super::config::Config;
 use super::connect::Connect;
+use super::counters::Counters;
 use super::error::{AcquireError, Unavailable};
+use super::events;
+use super::gauges::GaugeWord;
 use super::lease::Lease;
+use super::reaper::Reaper;
 use super::reason::CloseReason;
-use super::state::{Freed, Outage, State};
-use super::stats::{LastError, Snapshot, Statistics, count};
-
-/// A connection with what the pool knows about it.
-#[derive(Debug)]
-pub(super) struct Slot<T> {
-    pub(super) connection: T,
-    /// Names the connection in logs; unique within a pool.
-    pub(super) id: u64,
-    /// When it was last known to work.
-    pub(super) proven_at: Instant,
-}
+use super::slot::Slot;
+use super::state::{Order, Outage, Refusal, Served, State};
+use super::stats::{Snapshot, Statistics, rfc3339};
 
 /// How a waiter is served. A lease that nobody receives gives its connection back by itself.
 pub(super) type Waiter<C> = oneshot::Sender<Result<Lease<C>, AcquireError>>;
 
-pub(super) type PoolState<C> = State<Slot<<C as Connect>::Connection>, Waiter<C>>;
+pub(super) type PoolSlot<C> = Box<Slot<<C as Connect>::Connection>>;
+pub(super) type PoolState<C> =
+    State<<C as Connect>::Connection, <C as Connect>::Session, Waiter<C>>;
+pub(super) type PoolOrder<C> =
+    Order<<C as Connect>::Connection, <C as Connect>::Session, Waiter<C>>;
+pub(super) type PoolServed<C> = Served<<C as Connect>::Connection, Waiter<C>>;
 
 pub(super) struct Shared<C: Connect> {
-    pub(super) config: Config,
+    pub(super) name: Arc<str>,
     pub(super) connector: C,
-    pub(super) statistics: Statistics,
+    pub(super) reaper: Reaper<C>,
     /// Wakes the dialer.
     pub(super) demand: Notify,
     /// Wakes a shutdown that waits for the last connection.
     pub(super) drained: Notify,
-    /// The tasks that open and close connections.
-    pub(super) tasks: TaskTracker,
-    pub(super) created_at: Instant,
+    /// Wakes those who wait for another phase.
+    pub(super) moved: Notify,
+    /// Ends the dialer, attempts to connect, and the upkeep.
+    pub(super) stop: CancellationToken,
+    /// Whether acquires capture a stack trace.
+    pub(super) traces: AtomicBool,
     runtime: Handle,
+    tasks: TaskTracker,
+    gauges: GaugeWord,
+    /// `min_size` in the upper half, `max_size` in the lower.
+    sizes: AtomicU64,
+    counters: Arc<Counters>,
+    created_at: (Instant, DateTime<Utc>),
     state: Mutex<PoolState<C>>,
-    last_error: Mutex<Option<(String, Instant)>>,
+    last: Mutex<Last>,
+}
+
+/// The latest of what only people look at.
+#[derive(Debug, Default)]
+struct Last {
+    error: Option<(String, DateTime<Utc>, Instant)>,
+    check: Option<DateTime<Utc>>,
 }
 
 impl<C: Connect> Shared<C> {
-    pub(super) fn new(config: Config, connector: C, state: PoolState<C>) -> Self {
+    /// Must be called inside a Tokio runtime, on which the pool's tasks will run.
+    pub(super) fn new(name: &str, config: Config, connector: C) -> Self {
+        let now = Instant::now();
+        let counters = Arc::new(Counters::new());
+        let traces = AtomicBool::new(config.leaks.trace);
+        let sizes = AtomicU64::new(pack(config.min_size, config.max_size));
+        let state = PoolState::<C>::new(config, Arc::clone(&counters), now);
         Self {
-            config,
+            name: name.into(),
             connector,
-            statistics: Statistics::default(),
+            reaper: Reaper::new(),
             demand: Notify::new(),
             drained: Notify::new(),
-            tasks: TaskTracker::new(),
-            created_at: Instant::now(),
+            moved: Notify::new(),
+            stop: CancellationToken::new(),
+            traces,
             runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+            gauges: GaugeWord::new(state.gauges()),
+            sizes,
+            counters,
+            created_at: (now, Utc::now()),
             state: Mutex::new(state),
-            last_error: Mutex::new(None),
+            last: Mutex::new(Last::default()),
         }
     }
 
-    /// The only way to the state: one short critical section, after which the gauges are published.
-    pub(super) fn with_state<T>(&self, change: impl FnOnce(&mut PoolState<C>) -> T) -> T {
-        let mut state = self.state.lock();
-        let outcome = change(&mut state);
-        state.assert_invariants();
-        self.statistics.publish(state.gauges());
+    /// The only way to change the state: one short critical section, after which the gauges are published and
+    /// the state's orders are carried out.
+    pub(super) fn with_state<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut PoolState<C>) -> T,
+    ) -> T {
+        #[cfg(test)]
+        super::tests::schedule::point();
+        let (outcome, orders, ending) = {
+            let mut state = self.state.lock();
+            let outcome = change(&mut state);
+            state.assert_invariants();
+            let gauges = state.gauges();
+            self.gauges.publish(gauges);
+            (outcome, state.take_orders(), !gauges.phase.admits())
+        };
+        if !orders.is_empty() {
+            self.carry_out(orders);
+        }
+        if ending {
+            self.drained.notify_waiters();
+        }
         outcome
     }
 
-    /// Acts on a decision about a free connection: serves the next waiter that still listens, keeps it,
-    /// or closes it.
-    pub(super) fn settle(self: &Arc<Self>, freed: Freed<Slot<C::Connection>, Waiter<C>>) {
-        let mut freed = freed;
-        loop {
-            freed = match freed {
-                Freed::Kept => return,
-                Freed::Close(slot) => return self.close(slot, CloseReason::Shutdown),
-                Freed::Serve(waiter, slot) => match waiter.send(Ok(Lease::new(self, slot))) {
-                    Ok(()) => return count(&self.statistics.acquired),
-                    Err(Ok(lease)) => {
-                        let slot = lease.into_slot();
-                        self.with_state(|state| state.released(slot))
-                    }
-                    Err(Err(_)) => return,
-                },
+    /// Makes new sizes known to those who read without the lock.
+    pub(super) fn publish_sizes(&self, min_size: u32, max_size: u32) {
+        self.sizes.store(pack(min_size, max_size), Ordering::Relaxed);
+    }
+
+    /// Looks at the state without changing it.
+    pub(super) fn look<T>(&self, read: impl FnOnce(&PoolState<C>) -> T) -> T {
+        read(&self.state.lock())
+    }
+
+    /// Reads something of the configuration in force.
+    pub(super) fn setting<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
+        self.look(|state| read(state.config()))
+    }
+
+    /// Hands a connection to the waiter that it was meant for, or to the next that still listens.
+    pub(super) fn serve(self: &Arc<Self>, served: PoolServed<C>) {
+        let mut next = served;
+        while let Some((waiter, slot)) = next {
+            #[cfg(test)]
+            super::tests::schedule::point();
+            next = match waiter.send(Ok(Lease::new(Arc::clone(self), slot))) {
+                Err(Ok(lease)) => lease.into_slot().and_then(|slot| {
+                    self.with_state(|state| state.undelivered(slot, Instant::now()))
+                }),
+                Ok(()) | Err(Err(_)) => None,
             };
         }
     }
 
-    /// Closes a connection that is counted as closing, in the background and within `cleanup_timeout`.
-    pub(super) fn close(self: &Arc<Self>, slot: Slot<C::Connection>, reason: CloseReason) {
-        tracing::debug!(connection.id = slot.id, reason = %reason, "connection closed");
-        count(&self.statistics.closed);
-        let closing = Closing(Arc::clone(self));
-        let polite = matches!(reason, CloseReason::Shutdown);
-        let task = async move {
-            let Closing(shared) = &closing;
-            if polite {
-                let goodbye = shared.connector.close(slot.connection);
-                if timeout(shared.config.cleanup_timeout, goodbye).await.is_err() {
-                    tracing::debug!(
-                        connection.id = slot.id,
-                        "dropped a connection that would not close"
-                    );
-                }
-            } else {
-                drop(slot);
-            }
-        };
+    /// Runs a task of the pool, whatever thread this is on. After the runtime has ended the task is dropped,
+    /// and its guards put the counts right.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
-    pub(super) fn record_error(&self, message: String) {
-        *self.last_error.lock() = Some((message, Instant::now()));
+    /// Runs something that may take milliseconds of computing.
+    pub(super) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        self.tasks.spawn_blocking_on(work, &self.runtime);
     }
 
-    pub(super) fn unavailable(outage: &Outage) -> Unavailable {
+    pub(super) fn record_error(&self, message: String) {
+        self.last.lock().error = Some((message, Utc::now(), Instant::now()));
+    }
+
+    pub(super) fn record_check(&self) {
+        self.last.lock().check = Some(Utc::now());
+    }
+
+    /// The last error, if it happened at `since` or later.
+    pub(super) fn error_since(&self, since: Instant) -> Option<String> {
+        let last = self.last.lock();
+        last.error.as_ref().filter(|(.., at)| *at >= since).map(|(message, ..)| message.clone())
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) -> AcquireError {
+        let snapshot = Box::new(self.snapshot());
+        match refusal {
+            Refusal::Closed => AcquireError::Closed { snapshot },
+            Refusal::QueueFull { limit } => AcquireError::QueueFull { limit, snapshot },
+            Refusal::Outage(outage) => AcquireError::Unavailable(self.unavailable(&outage)),
+        }
+    }
+
+    pub(super) fn unavailable(&self, outage: &Outage) -> Unavailable {
         Unavailable {
             cause: Arc::clone(&outage.cause),
             retry_after: outage.retry_at.saturating_duration_since(Instant::now()),
             attempts: outage.attempts,
+            snapshot: Box::new(self.snapshot()),
         }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let last_error = self
-            .last_error
-            .lock()
-            .as_ref()
-            .map(|(message, at)| LastError { message: message.clone(), ago: at.elapsed() });
-        let gauges = self.statistics.gauges();
-        let read = |counter: &std::sync::atomic::AtomicU64| {
-            counter.load(std::sync::atomic::Ordering::Relaxed)
+        let (min_size, max_size) = unpack(self.sizes.load(Ordering::Relaxed));
+        Snapshot::new(self.gauges.read(), min_size, max_size)
+    }
+
+    pub(super) fn statistics(&self) -> Statistics {
+        let now = Instant::now();
+        let (head_wait, retry_after) = self.look(|state| {
+            let retry_at = state.outage().map(|outage| outage.retry_at);
+            (state.head_wait(now), retry_at.map(|at| at.saturating_duration_since(now)))
+        });
+        let (error, check) = {
+            let last = self.last.lock();
+            (last.error.as_ref().map(|(text, at, _)| (text.clone(), *at)), last.check)
         };
-        Snapshot {
-            phase: gauges.phase,
-            idle: gauges.idle,
-            in_use: gauges.in_use,
-            opening: gauges.opening,
-            closing: gauges.closing,
-            waiting: gauges.waiting,
-            min_size: self.config.min_size,
-            max_size: self.config.max_size,
-            peak_in_use: self.statistics.peak_in_use(),
-            acquired: read(&self.statistics.acquired),
-            released: read(&self.statistics.released),
-            timed_out: read(&self.statistics.timed_out),
-            opened: read(&self.statistics.opened),
-            open_failed: read(&self.statistics.open_failed),
-            closed: read(&self.statistics.closed),
-            age: self.created_at.elapsed(),
-            last_error,
+        let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
+        let snapshot = self.snapshot();
+        let counters = &self.counters;
+        let closed = counters.closed().filter(|(_, count)| *count > 0);
+        Statistics {
+            name: self.name.to_string(),
+            health: snapshot.health().0,
+            snapshot,
+            total_connections: snapshot.total(),
+            idle_connections: snapshot.idle,
+            active_connections: snapshot.in_use,
+            waiting_requests: snapshot.waiting,
+            total_acquisitions: counters.acquired.get(),
+            total_releases: counters.released.get(),
+            avg_acquisition_time_ms: millis(counters.mean_wait()),
+            peak_active_connections: counters.peak_in_use(),
+            peak_wait_time_ms: millis(counters.peak_wait()),
+            pool_created_at: rfc3339(self.created_at.1),
+            last_health_check: check.map(rfc3339),
+            last_error_time: error.as_ref().map(|(_, at)| rfc3339(*at)),
+            last_error: error.map(|(message, _)| message),
+            uptime_seconds: now.saturating_duration_since(self.created_at.0).as_secs_f64(),
+            timed_out: counters.timed_out.get(),
+            opened: counters.opened.get(),
+            open_failed: counters.open_failed.get(),
+            closed: closed.map(|(reason, count)| (reason.to_string(), count)).collect(),
+            wait: counters.waits.percentiles(),
+            usage: counters.uses.percentiles(),
+            head_waiting_ms: millis(head_wait),
+            live_leaks: u32::try_from(counters.live_leaks.get()).unwrap_or(u32::MAX),
+            leaks: counters.leaks.get(),
+            retry_after_ms: retry_after.map(millis),
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, orders: Vec<PoolOrder<C>>) {
+        for order in orders {
+            match order {
+                Order::Close(slot, reason) => care::close(self, slot, reason),
+                Order::Care(slot, care) => care::look_after(self, slot, care),
+                Order::Forget(slot) => drop(slot),
+                Order::Terminate(session) => {
+                    let closing = care::Closing::new(Arc::clone(self));
+                    self.reaper.end(self, session, closing);
+                }
+                Order::Cut(tether, cut) => tether.cut(cut),
+                // A waiter that has gone needs no answer.
+                Order::Refuse(waiter, refusal) => drop(waiter.send(Err(self.refused(refusal)))),
+                Order::Dial => {}
+                Order::Tell(event) => events::tell(self, event),
+            }
+        }
+        self.demand.notify_one();
+        self.moved.notify_waiters();
+    }
+
+    /// Counts a connection that broke in a lease, for people.
+    pub(super) fn note_close(&self, id: u64, reason: CloseReason) {
+        if reason == CloseReason::Broken {
+            self.record_error(format!("the session of connection {id} broke while it was in use"));
         }
     }
 }
 
-impl<C: Connect> fmt::Debug for Shared<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("gauges", &self.statistics.gauges()).finish_non_exhaustive()
-    }
+fn pack(min_size: u32, max_size: u32) -> u64 {
+    (u64::from(min_size) << 32) | u64::from(max_size)
 }
 
-/// Lowers the count of closing connections, also when the task that closes is dropped with its runtime.
-struct Closing<C: Connect>(Arc<Shared<C>>);
+fn unpack(sizes: u64) -> (u32, u32) {
+    let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    (half(sizes >> 32), half(sizes))
+}
 
-impl<C: Connect> Drop for Closing<C> {
-    fn drop(&mut self) {
-        self.0.with_state(PoolState::<C>::closed);
-        self.0.demand.notify_one();
-        self.0.drained.notify_waiters();
+impl<C: Connect> fmt::Debug for Shared<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("name", &self.name)
+            .field("snapshot", &self.snapshot())
+            .finish_non_exhaustive()
     }
 }

@@ -6,15 +6,19 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connect;
-use super::error::AcquireError;
-use super::reason::CloseReason;
 use super::shared::Shared;
-use super::state::State;
+use super::state::{Held, State};
+
+/// How long connections that were taken back may take to close.
+const FORCE: Duration = Duration::from_secs(5);
 
 /// How a shutdown went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Leases that had not come back at the limit. Their connections close when they are dropped.
+    /// Leases that had not come back at the limit and were taken back. Their statements failed, and their
+    /// sessions were ended on the server.
+    pub forced: Vec<Held>,
+    /// Connections that could not be closed in time either. 0 unless the server does not answer.
     pub abandoned: u32,
     /// How long the shutdown took.
     pub elapsed: Duration,
@@ -23,41 +27,52 @@ pub struct ShutdownReport {
 /// Refuses acquires from now on, turns waiters away and closes what is idle. Leases close their
 /// connections as they end.
 pub(super) fn begin<C: Connect>(shared: &Arc<Shared<C>>) {
-    let (waiters, idle) = shared.with_state(State::begin_shutdown);
-    for waiter in waiters {
-        // A waiter that has gone needs no answer.
-        drop(waiter.send(Err(AcquireError::Closed)));
-    }
-    for slot in idle {
-        shared.close(slot, CloseReason::Shutdown);
-    }
-    shared.demand.notify_one();
+    shared.with_state(State::begin_shutdown);
+    shared.stop.cancel();
 }
 
 pub(super) async fn run<C: Connect>(shared: &Arc<Shared<C>>) -> ShutdownReport {
     let started = Instant::now();
     begin(shared);
-    let deadline = started + shared.config.shutdown_timeout;
-    // At the limit the report below says what is still out.
-    drop(timeout_at(deadline, drained(shared)).await);
-    shared.with_state(State::terminate);
-    let abandoned = shared.statistics.gauges().in_use;
-    let elapsed = started.elapsed();
-    if abandoned > 0 {
-        tracing::warn!(abandoned, elapsed_ms = elapsed.as_millis(), "pool closed while in use");
-    } else {
-        tracing::debug!(elapsed_ms = elapsed.as_millis(), "pool closed");
+    let limit = shared.setting(|config| config.shutdown_timeout);
+    let mut forced = Vec::new();
+    if timeout_at(started + limit, drained(shared)).await.is_err() {
+        forced = shared.with_state(|state| state.force(Instant::now()));
+        for held in &forced {
+            tracing::warn!(
+                event = "pool.connection.forced",
+                pool = %shared.name,
+                connection.id = held.connection,
+                location = %held.location,
+                held_ms = held.held.as_millis(),
+                "took back a lease that outlived the shutdown's limit"
+            );
+        }
+        // What is open after this limit is reported below.
+        drop(timeout_at(Instant::now() + FORCE, drained(shared)).await);
     }
-    ShutdownReport { abandoned, elapsed }
+    let abandoned = shared.with_state(|state| {
+        state.terminate();
+        state.total()
+    });
+    let elapsed = started.elapsed();
+    tracing::info!(
+        event = "pool.closed",
+        pool = %shared.name,
+        forced = forced.len(),
+        abandoned,
+        elapsed_ms = elapsed.as_millis(),
+        "pool closed"
+    );
+    ShutdownReport { forced, abandoned, elapsed }
 }
 
-async fn drained<C: Connect>(shared: &Shared<C>) {
+async fn drained<C: Connect>(shared: &Arc<Shared<C>>) {
     loop {
         // Interest is registered before the look, so that the last return is not missed.
-        let notified = shared.drained.notified();
-        tokio::pin!(notified);
+        let mut notified = std::pin::pin!(shared.drained.notified());
         notified.as_mut().enable();
-        if shared.with_state(|state| state.is_empty()) {
+        if shared.look(State::total) == 0 {
             return;
         }
         notified.await;

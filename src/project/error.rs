@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a project's database.
 
-use crate::pool::{AcquireError, public_statement_error};
+use crate::pool::{AcquireError, ConfigError, public_statement_error};
 use crate::store::MigrateError;
 
 /// Why a project could not be used.
@@ -22,6 +22,9 @@ pub enum ProjectError {
         /// The project.
         project: String,
     },
+    /// A pool cannot be made.
+    #[error(transparent)]
+    Pool(#[from] ConfigError),
     /// No connection.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
@@ -39,7 +42,7 @@ impl ProjectError {
         match self {
             Self::Acquire(error) => error.public(),
             Self::Database(error) => public_statement_error(error),
-            Self::NotFound { .. } | Self::DatabaseName { .. } => self.to_string(),
+            Self::NotFound { .. } | Self::DatabaseName { .. } | Self::Pool(_) => self.to_string(),
             Self::Migrate(
                 MigrateError::Failed { .. }
                 | MigrateError::Denied { .. }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub use error::ProjectError;
 
-use crate::pool::{self, PgPool, Postgres, Snapshot};
+use crate::pool::{self, PgPool, Postgres, Statistics};
 use crate::store::databases::{self, DatabaseName};
 use crate::store::projects::{self, ProjectRow};
 use crate::store::{self, Schema};
@@ -60,7 +60,7 @@ impl Projects {
     ) -> Result<Self, ProjectError> {
         let registry_name = DatabaseName::new(REGISTRY).expect("the registry's name is valid");
         ensure_database(&server, &pool_config, &registry_name).await?;
-        let registry = open_pool(&server, &pool_config, &registry_name);
+        let registry = open_pool("registry", &server, &pool_config, &registry_name)?;
         migrated(&registry, Schema::Registry).await?;
         Ok(Self { server, pool_config, registry, open: Mutex::new(BTreeMap::new()) })
     }
@@ -101,16 +101,11 @@ impl Projects {
         self.resolve(Some(&id.to_string())).await
     }
 
-    /// The state of the registry's pool and of every open project's. Dropping the future loses nothing.
-    pub async fn snapshots(&self) -> Vec<(String, Snapshot)> {
-        let projects = self
-            .open
-            .lock()
-            .await
-            .values()
-            .map(|project| (format!("project {}", project.name), project.pool.snapshot()))
-            .collect::<Vec<_>>();
-        std::iter::once(("registry".to_owned(), self.registry.snapshot())).chain(projects).collect()
+    /// The statistics of the registry's pool and of every open project's. Dropping the future loses nothing.
+    pub async fn statistics(&self) -> Vec<Statistics> {
+        let open = self.open.lock().await;
+        let projects = open.values().map(|project| project.pool.statistics());
+        std::iter::once(self.registry.statistics()).chain(projects).collect()
     }
 
     /// Tells every pool that the database is back, so that none waits for its next attempt.
@@ -144,7 +139,8 @@ impl Projects {
         }
         let row = self.ensure(row).await?;
         let name = database_name(&row)?;
-        let pool = open_pool(&self.server, &self.pool_config, &name);
+        let title = format!("project {}", row.name);
+        let pool = open_pool(&title, &self.server, &self.pool_config, &name)?;
         migrated(&pool, Schema::Project).await?;
         let ProjectRow { id, name, database_name } = row;
         let project = Project { id, name, database_name, pool };
@@ -179,10 +175,17 @@ fn database_name(row: &ProjectRow) -> Result<DatabaseName, ProjectError> {
         .ok_or_else(|| ProjectError::DatabaseName { project: row.name.clone() })
 }
 
-fn open_pool(server: &PgConnectOptions, config: &pool::Config, name: &DatabaseName) -> PgPool {
+/// The pool of a database, called `title` in logs and statistics.
+fn open_pool(
+    title: &str,
+    server: &PgConnectOptions,
+    config: &pool::Config,
+    name: &DatabaseName,
+) -> Result<PgPool, ProjectError> {
     let options = server.clone().database(name.as_str());
     let session = format!("codebase-mcp {}", name.as_str());
-    PgPool::new(config.clone(), Postgres::new(options, &session, config.command_timeout))
+    let connector = Postgres::new(options, &session, config.command_timeout);
+    Ok(PgPool::new(title, config.clone(), connector)?)
 }
 
 async fn migrated(pool: &PgPool, schema: Schema) -> Result<(), ProjectError> {
@@ -197,7 +200,7 @@ async fn ensure_database(
 ) -> Result<(), ProjectError> {
     let config = pool::Config { min_size: 1, max_size: 1, ..config.clone() };
     let connector = Postgres::new(server.clone(), "codebase-mcp start", config.command_timeout);
-    let pool = PgPool::new(config, connector);
+    let pool = PgPool::new("start", config, connector)?;
     let mut lease = pool.acquire().await?;
     if !databases::exists(&mut lease, name).await? {
         databases::create(&mut lease, name).await?;

@@ -32,7 +32,8 @@ impl Fixture {
 fn pool(cluster: &Cluster, validation: Validation) -> PgPool {
     let options = cluster.endpoint().options("postgres");
     let config = Config { min_size: 1, max_size: 1, validation, ..Config::default() };
-    PgPool::new(config, Postgres::new(options, "pool test", Duration::from_secs(10)))
+    let connector = Postgres::new(options, "pool test", Duration::from_secs(10));
+    PgPool::new("test", config, connector).unwrap()
 }
 
 const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'";
@@ -49,7 +50,7 @@ async fn statements_run_through_a_lease_and_the_connection_is_reused() {
             .unwrap();
         assert_eq!(found, expected);
     }
-    assert_eq!(fixture.pool.snapshot().opened, 1);
+    assert_eq!(fixture.pool.statistics().opened, 1);
     fixture.pool.shutdown().await;
 }
 
@@ -60,7 +61,7 @@ async fn a_failed_statement_does_not_cost_the_connection() {
     assert!(sqlx::query("SELECT 1 / 0").execute(&mut lease).await.is_err());
     drop(lease);
     assert_eq!(fixture.number("SELECT 7::bigint").await, 7);
-    assert_eq!(fixture.pool.snapshot().opened, 1);
+    assert_eq!(fixture.pool.statistics().opened, 1);
     fixture.pool.shutdown().await;
 }
 
@@ -86,7 +87,7 @@ async fn an_abandoned_statement_ends_on_the_server_and_its_session_is_gone() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(gone, "the server noticed that its client had gone");
-    assert_eq!(fixture.pool.snapshot().opened, 2);
+    assert_eq!(fixture.pool.statistics().opened, 2);
     fixture.pool.shutdown().await;
 }
 

@@ -1,0 +1,257 @@
+//! Statements run through a lease, so that the pool knows what became of them.
+
+use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, Stream};
+use sqlx::error::{BoxDynError, DatabaseError};
+use sqlx::postgres::{
+    PgArguments, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgStatement, PgTypeInfo,
+};
+use sqlx::{Either, Execute, Executor, SqlStr};
+
+use super::effect::{Effect, effect_of};
+use super::lease::{Lease, Track};
+use super::postgres::Postgres;
+use super::reason::CloseReason;
+use super::slot::Cut;
+
+type Item = Either<PgQueryResult, PgRow>;
+
+impl<'c> Executor<'c> for &'c mut Lease<Postgres> {
+    type Database = sqlx::Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Item, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, sqlx::Postgres>,
+    {
+        let (session, mut track) = self.parts();
+        let query = Judged::new(query, &mut track);
+        let inner = session.connection.fetch_many(query);
+        Box::pin(Tracked { inner, track, sent: false })
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, sqlx::Postgres>,
+    {
+        let (session, mut track) = self.parts();
+        let query = Judged::new(query, &mut track);
+        Box::pin(tracked(session.connection.fetch_optional(query), track))
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let (session, track) = self.parts();
+        Box::pin(tracked(session.connection.prepare_with(sql, parameters), track))
+    }
+
+    fn describe<'e>(
+        self,
+        sql: SqlStr,
+    ) -> BoxFuture<'e, Result<sqlx::Describe<sqlx::Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let (session, track) = self.parts();
+        Box::pin(tracked(session.connection.describe(sql), track))
+    }
+}
+
+/// A statement whose effect on the session has been noted.
+struct Judged {
+    sql: SqlStr,
+    statement: Option<PgStatement>,
+    arguments: Option<Result<Option<PgArguments>, BoxDynError>>,
+    persistent: bool,
+}
+
+impl Judged {
+    fn new<'q, E: Execute<'q, sqlx::Postgres>>(mut query: E, track: &mut Track<'_>) -> Self {
+        let arguments = Some(query.take_arguments());
+        let (statement, persistent) = (query.statement().cloned(), query.persistent());
+        let sql = query.sql();
+        match effect_of(sql.as_str()) {
+            Effect::None => {}
+            Effect::Session => track.usage().soiled(),
+            Effect::Plans => track.usage().unfit(CloseReason::StalePlan),
+        }
+        Self { sql, statement, arguments, persistent }
+    }
+}
+
+impl Execute<'_, sqlx::Postgres> for Judged {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.statement.as_ref()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.arguments.take().unwrap_or(Ok(None))
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}
+
+/// Follows a statement with one answer.
+async fn tracked<T>(
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+    mut track: Track<'_>,
+) -> Result<T, sqlx::Error> {
+    track.sent();
+    let mut statement = pin!(statement);
+    let outcome = poll_fn(|cx| match track.poll_cut(cx.waker()) {
+        Some(cut) => Poll::Ready(Err(taken_back(cut))),
+        None => statement.as_mut().poll(cx),
+    })
+    .await;
+    match &outcome {
+        Ok(_) => track.answered(),
+        Err(error) => judge(error, &mut track),
+    }
+    outcome
+}
+
+/// Follows a statement from the first poll to the last row.
+struct Tracked<'e> {
+    inner: BoxStream<'e, Result<Item, sqlx::Error>>,
+    track: Track<'e>,
+    sent: bool,
+}
+
+impl Stream for Tracked<'_> {
+    type Item = Result<Item, sqlx::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if !std::mem::replace(&mut self.sent, true) {
+            self.track.sent();
+        }
+        let item = match self.track.poll_cut(cx.waker()) {
+            Some(cut) => Some(Err(taken_back(cut))),
+            None => ready!(self.inner.as_mut().poll_next(cx)),
+        };
+        match &item {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => judge(error, &mut self.track),
+            None => self.track.answered(),
+        }
+        Poll::Ready(item)
+    }
+}
+
+/// Decides what an error means for the session. After an error message the server goes on with the next
+/// statement, unless its severity ends the session. Any other error means that the session broke, or
+/// that rows are left unread.
+fn judge(error: &sqlx::Error, track: &mut Track<'_>) {
+    let Some(reported) = error.as_database_error() else {
+        if matches!(error, sqlx::Error::RowNotFound) {
+            track.answered();
+        } else if matches!(
+            error,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)
+        ) {
+            track.broke();
+        }
+        return;
+    };
+    if reported.try_downcast_ref().is_some_and(|error: &PgDatabaseError| {
+        matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+    }) {
+        return track.broke();
+    }
+    track.answered();
+    track.usage().failed();
+    if is_stale_plan(reported) {
+        track.usage().unfit(CloseReason::StalePlan);
+    }
+}
+
+/// A cached plan whose result type changed, or a prepared statement that is gone: on this connection the
+/// error would come back for ever.
+fn is_stale_plan(error: &dyn DatabaseError) -> bool {
+    matches!(error.code().as_deref(), Some("0A000" | "26000"))
+}
+
+fn taken_back(cut: Cut) -> sqlx::Error {
+    let (kind, text) = (std::io::ErrorKind::ConnectionAborted, cut.as_str());
+    sqlx::Error::Io(std::io::Error::new(kind, text))
+}
+
+/// A lease inside a transaction. Dropping it without [`commit`](Self::commit) rolls back in the
+/// background before anybody else gets the connection.
+#[derive(Debug)]
+pub struct Transaction {
+    lease: Lease<Postgres>,
+}
+
+impl Lease<Postgres> {
+    /// Begins a transaction.
+    ///
+    /// # Cancel safety
+    /// The lease counts as inside a transaction from before the first poll, so a dropped future never
+    /// puts an open transaction back into the pool.
+    pub async fn begin(mut self) -> Result<Transaction, sqlx::Error> {
+        self.usage().begun();
+        self.control("BEGIN").await?;
+        Ok(Transaction { lease: self })
+    }
+
+    /// Runs a statement of ours, whose effect on the session is followed otherwise.
+    async fn control(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        let (session, track) = self.parts();
+        tracked(session.connection.execute(sql), track).await.map(drop)
+    }
+}
+
+impl Transaction {
+    /// Commits and gives the lease back.
+    ///
+    /// # Errors
+    /// Also when a statement of the transaction had failed, and its error was passed over: PostgreSQL would
+    /// answer the commit with a rollback and call it a success.
+    ///
+    /// # Cancel safety
+    /// After a dropped future the outcome is unknown; the connection is closed.
+    pub async fn commit(mut self) -> Result<Lease<Postgres>, sqlx::Error> {
+        if self.lease.usage().has_failed() {
+            // Passes only if the failure was undone with a savepoint.
+            self.lease.control("SELECT").await?;
+        }
+        self.lease.control("COMMIT").await?;
+        self.lease.usage().ended();
+        Ok(self.lease)
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Lease<Postgres>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.lease
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.lease
+    }
+}

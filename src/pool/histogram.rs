@@ -1,0 +1,145 @@
+//! Durations, counted so that they can be read while they are written.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Buckets per doubling: a value is known to one part in eight.
+const STEPS: u64 = 8;
+/// Doublings above the first `STEPS` nanoseconds; the last bucket holds everything above 73 minutes.
+const DOUBLINGS: u64 = 39;
+const BUCKETS: usize = 320;
+const _: () = assert!(BUCKETS as u64 == STEPS * (DOUBLINGS + 1));
+
+/// Durations of the last one to two minutes.
+///
+/// One writer at a time, any number of readers: the pool writes under its lock, so a plain load and store
+/// is enough and no reader ever waits. (A general histogram would bring a lock or a queue of its own.)
+#[derive(Debug)]
+pub(super) struct Histogram {
+    current: Box<[AtomicU64]>,
+    previous: Box<[AtomicU64]>,
+}
+
+/// Typical and extreme values, in milliseconds, of the last one to two minutes; 0 when there were none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Half of the values are below it.
+    pub p50_ms: f64,
+    /// 95 of 100 values are below it.
+    pub p95_ms: f64,
+    /// 99 of 100 values are below it.
+    pub p99_ms: f64,
+    /// All values are below it.
+    pub max_ms: f64,
+}
+
+impl Histogram {
+    pub(super) fn new() -> Self {
+        let empty = || (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
+        Self { current: empty(), previous: empty() }
+    }
+
+    /// Counts one duration. For one writer at a time.
+    pub(super) fn record(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(bucket) = self.current.get(bucket_of(nanos)) {
+            bump(bucket, 1);
+        }
+    }
+
+    /// Forgets what is older than the last call. For one writer at a time.
+    pub(super) fn rotate(&self) {
+        for (current, previous) in self.current.iter().zip(&self.previous) {
+            previous.store(current.load(Ordering::Relaxed), Ordering::Relaxed);
+            current.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn percentiles(&self) -> Percentiles {
+        let both = self.current.iter().zip(&self.previous);
+        let counts: Vec<u64> =
+            both.map(|(a, b)| a.load(Ordering::Relaxed) + b.load(Ordering::Relaxed)).collect();
+        let total: u64 = counts.iter().sum();
+        let at = |hundredths: u64| {
+            let rank = (total * hundredths).div_ceil(100).max(1);
+            let mut seen = 0;
+            let bucket = counts.iter().position(|count| {
+                seen += count;
+                seen >= rank
+            });
+            bucket.map_or(0.0, upper_bound_ms)
+        };
+        if total == 0 {
+            return Percentiles::default();
+        }
+        Percentiles { p50_ms: at(50), p95_ms: at(95), p99_ms: at(99), max_ms: at(100) }
+    }
+}
+
+/// Adds to a counter that has one writer at a time: a load and a store, without a locked instruction.
+pub(super) fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+}
+
+fn bucket_of(nanos: u64) -> usize {
+    if nanos < STEPS {
+        return usize::try_from(nanos).unwrap_or(0);
+    }
+    // Three bits below the leading one choose the step within the doubling.
+    let doubling = u64::from(nanos.ilog2()) - 3;
+    let step = (nanos >> doubling) - STEPS;
+    let bucket = STEPS * (doubling + 1) + step;
+    usize::try_from(bucket).unwrap_or(BUCKETS).min(BUCKETS - 1)
+}
+
+fn upper_bound_ms(bucket: usize) -> f64 {
+    let bucket = bucket as u64;
+    let nanos =
+        if bucket < STEPS { bucket } else { (STEPS + bucket % STEPS + 1) << (bucket / STEPS - 1) };
+    Duration::from_nanos(nanos).as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_value_is_known_to_one_part_in_eight(nanos in 0..3_600_000_000_000_u64) {
+            let upper = upper_bound_ms(bucket_of(nanos)) * 1e6;
+            prop_assert!(upper >= nanos as f64, "{upper} for {nanos}");
+            prop_assert!(upper <= nanos as f64 * 1.125 + 1.0, "{upper} for {nanos}");
+        }
+    }
+
+    #[test]
+    fn percentiles_of_a_hundred_values() {
+        let histogram = Histogram::new();
+        assert_eq!(histogram.percentiles(), Percentiles::default());
+        for ms in 1..=100 {
+            histogram.record(Duration::from_millis(ms));
+        }
+        let Percentiles { p50_ms, p95_ms, p99_ms, max_ms } = histogram.percentiles();
+        for (found, exact) in [(p50_ms, 50.0), (p95_ms, 95.0), (p99_ms, 99.0), (max_ms, 100.0)] {
+            assert!((exact..=exact * 1.13).contains(&found), "{found} for {exact}");
+        }
+    }
+
+    #[test]
+    fn what_is_older_than_two_rotations_is_forgotten() {
+        let histogram = Histogram::new();
+        histogram.record(Duration::from_secs(1));
+        histogram.rotate();
+        assert!(histogram.percentiles().max_ms >= 1000.0);
+        histogram.rotate();
+        assert_eq!(histogram.percentiles(), Percentiles::default());
+    }
+
+    #[test]
+    fn the_longest_durations_share_the_last_bucket() {
+        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+}

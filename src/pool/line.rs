@@ -1,0 +1,101 @@
+//! The line of waiters: first come, first served.
+
+use std::collections::VecDeque;
+
+/// A place in a [`Line`], for leaving it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+/// The waiters in order of arrival. Leaving from the middle leaves a gap, so that it costs a search and
+/// not a move of everybody behind; gaps are swept out before they outnumber the waiters.
+#[derive(Debug)]
+pub(super) struct Line<W> {
+    places: VecDeque<(Ticket, Option<W>)>,
+    present: usize,
+    next: u64,
+}
+
+impl<W> Line<W> {
+    pub(super) fn new() -> Self {
+        Self { places: VecDeque::new(), present: 0, next: 0 }
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.present).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.present == 0
+    }
+
+    pub(super) fn join(&mut self, waiter: W) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.present += 1;
+        self.places.push_back((ticket, Some(waiter)));
+        ticket
+    }
+
+    /// The waiter that has waited longest.
+    pub(super) fn first(&self) -> Option<&W> {
+        self.places.iter().find_map(|(_, waiter)| waiter.as_ref())
+    }
+
+    pub(super) fn next(&mut self) -> Option<W> {
+        while let Some((_, place)) = self.places.pop_front() {
+            if let Some(waiter) = place {
+                self.present -= 1;
+                return Some(waiter);
+            }
+        }
+        None
+    }
+
+    /// False when the waiter had been served already.
+    pub(super) fn leave(&mut self, ticket: Ticket) -> bool {
+        let found = self.places.binary_search_by_key(&ticket, |(held, _)| *held);
+        let place = found.ok().and_then(|index| self.places.get_mut(index));
+        if place.and_then(|(_, waiter)| waiter.take()).is_none() {
+            return false;
+        }
+        self.present -= 1;
+        if self.places.len() > 2 * self.present + 32 {
+            self.places.retain(|(_, waiter)| waiter.is_some());
+        }
+        true
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<W> {
+        self.present = 0;
+        self.places.drain(..).filter_map(|(_, waiter)| waiter).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaving_keeps_the_order_of_the_others() {
+        let mut line = Line::new();
+        let tickets: Vec<Ticket> = ["a", "b", "c"].map(|name| line.join(name)).into();
+        assert!(line.leave(tickets[1]));
+        assert!(!line.leave(tickets[1]), "leaving twice changes nothing");
+        assert_eq!((line.len(), line.first()), (2, Some(&"a")));
+        assert_eq!((line.next(), line.next(), line.next()), (Some("a"), Some("c"), None));
+        assert!(!line.leave(tickets[2]), "a waiter that was served is in no line");
+    }
+
+    #[test]
+    fn gaps_never_outgrow_the_line() {
+        let mut line = Line::new();
+        let first = line.join(0);
+        for id in 1..10_000 {
+            let ticket = line.join(id);
+            assert!(line.leave(ticket));
+            assert!(line.places.len() <= 2 * line.present + 33);
+        }
+        assert!(line.leave(first));
+        assert_eq!(line.next(), None);
+    }
+}

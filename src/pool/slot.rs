@@ -1,0 +1,133 @@
+//! A connection with what the pool knows about it, and the tether by which the pool can take it back.
+
+use std::backtrace::Backtrace;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
+
+/// A connection that is open, wherever it is: idle, lent, or on its way out.
+#[derive(Debug)]
+pub(super) struct Slot<T> {
+    pub(super) connection: T,
+    /// Names the connection in logs; unique within a pool.
+    pub(super) id: u64,
+    /// Its place in the table of seats.
+    pub(super) seat: usize,
+    /// When it is old enough to be replaced. Drawn once.
+    pub(super) expires_at: Instant,
+    /// When it was last known to work.
+    pub(super) proven_at: Instant,
+    /// When it was last put among the idle ones.
+    pub(super) idle_since: Instant,
+    /// Statements that it ran.
+    pub(super) statements: u64,
+    pub(super) tether: Arc<Tether>,
+}
+
+/// Who asks for a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Borrower {
+    pub(super) location: &'static Location<'static>,
+    /// After how long the lease counts as leaked; the configuration decides when it is `None`.
+    pub(super) leak_after: Option<Duration>,
+    pub(super) trace: Option<Arc<Backtrace>>,
+}
+
+/// Who has a connection, since when.
+#[derive(Debug)]
+pub(super) struct Holder {
+    pub(super) borrower: Borrower,
+    pub(super) since: Instant,
+    /// How often the lease was reported.
+    pub(super) warnings: u32,
+}
+
+/// What pool and lease of a connection share while it is lent: whether a statement is running, and whether
+/// the pool has taken the connection back.
+#[derive(Debug)]
+pub(super) struct Tether {
+    opened_at: Instant,
+    cut: AtomicU8,
+    /// When the running statement was sent, in milliseconds after `opened_at`, plus one; 0 while none runs.
+    sent: AtomicU64,
+    /// Wakes the task that waits for an answer.
+    waker: AtomicWaker,
+}
+
+/// Why the pool took a connection back from its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The pool shut down and the lease had not come back in time.
+    Shutdown,
+    /// The lease was held for too long, and the configuration allows to take it back.
+    Reclaimed,
+    /// A statement got no answer in time.
+    Silent,
+}
+
+impl Cut {
+    /// What the holder is told by the statement that fails.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Shutdown => "the pool shut down and took the connection back",
+            Self::Reclaimed => "the pool took the connection back because it was held for too long",
+            Self::Silent => "the server gave no answer within the statement's limit",
+        }
+    }
+}
+
+impl Tether {
+    pub(super) fn new(opened_at: Instant) -> Self {
+        let (cut, sent) = (AtomicU8::new(0), AtomicU64::new(0));
+        Self { opened_at, cut, sent, waker: AtomicWaker::new() }
+    }
+
+    /// Takes the connection back: the running statement and all later ones fail.
+    pub(super) fn cut(&self, cut: Cut) {
+        let code = match cut {
+            Cut::Shutdown => 1,
+            Cut::Reclaimed => 2,
+            Cut::Silent => 3,
+        };
+        self.cut.store(code, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn is_cut(&self) -> Option<Cut> {
+        match self.cut.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Cut::Shutdown),
+            2 => Some(Cut::Reclaimed),
+            _ => Some(Cut::Silent),
+        }
+    }
+
+    /// Whether the connection was taken back; if not, the task is woken when it is.
+    pub(super) fn poll_cut(&self, waker: &Waker) -> Option<Cut> {
+        // Registered before the look, so that a cut in between is not missed.
+        self.waker.register(waker);
+        self.is_cut()
+    }
+
+    /// A statement is being sent.
+    pub(super) fn sent(&self, now: Instant) {
+        let millis = now.saturating_duration_since(self.opened_at).as_millis();
+        self.sent.store(u64::try_from(millis).map_or(u64::MAX, |at| at + 1), Ordering::Relaxed);
+    }
+
+    /// The answer has been read to its end.
+    pub(super) fn answered(&self) {
+        self.sent.store(0, Ordering::Relaxed);
+    }
+
+    /// For how long a statement has been without its whole answer.
+    pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
+        let millis = self.sent.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(now.saturating_duration_since(self.opened_at + Duration::from_millis(millis)))
+    }
+}

@@ -1,0 +1,141 @@
+//! Opening connections: when, why, and what a failure means for those who wait.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Dial, Order, Outage, Refusal, Replacement, Served, State};
+use crate::pool::backoff;
+use crate::pool::error::{ErrorClass, OpenError};
+use crate::pool::reason::OpenReason;
+use crate::pool::slot::{Slot, Tether};
+
+/// By how much a connection's lifetime may be shortened, so that they do not all end together.
+const LIFETIME_JITTER: f64 = 0.2;
+
+impl<T, S, W> State<T, S, W> {
+    /// Decides whether the dialer opens a connection now.
+    ///
+    /// Waiters count only as far as no connection is on its way to them, and during an outage one
+    /// attempt at a time stands for all of them.
+    pub(in crate::pool) fn dial(&mut self, now: Instant) -> Dial {
+        if !self.phase().admits() || self.total() >= self.config.max_size {
+            return Dial::Rest;
+        }
+        let parallel = if self.outage.is_some() { 1 } else { self.config.max_parallel_connects };
+        if self.opening >= parallel {
+            return Dial::Rest;
+        }
+        let reason = if self.line.len() > self.opening {
+            OpenReason::Waiters
+        } else if self.usable() + self.opening < self.config.min_size {
+            OpenReason::MinSize
+        } else if self.replacement == Replacement::Wanted {
+            OpenReason::Replacement
+        } else {
+            return Dial::Rest;
+        };
+        if let Some(outage) = &self.outage
+            && outage.retry_at > now
+        {
+            return Dial::At(outage.retry_at);
+        }
+        self.opening += 1;
+        if reason == OpenReason::Replacement {
+            self.replacement = Replacement::Opening;
+        }
+        self.attempting(now);
+        Dial::Open(reason)
+    }
+
+    /// A connection was opened: the outage, if any, is over. `fraction` in `0.0..1.0` draws its lifetime.
+    pub(in crate::pool) fn opened(
+        &mut self,
+        connection: T,
+        session: S,
+        reason: OpenReason,
+        fraction: f64,
+        now: Instant,
+    ) -> Served<T, W> {
+        self.counters.opened.add(1);
+        let id = self.counters.opened.get();
+        let tether = Arc::new(Tether::new(now));
+        let lifetime = self.config.max_lifetime.mul_f64(1.0 - LIFETIME_JITTER * fraction);
+        let slot = Box::new(Slot {
+            connection,
+            id,
+            seat: self.seats.add(id, session, Arc::clone(&tether)),
+            expires_at: now + lifetime,
+            proven_at: now,
+            idle_since: now,
+            statements: 0,
+            tether,
+        });
+        self.outage = None;
+        self.opening -= 1;
+        self.alive_at = now;
+        if reason == OpenReason::Replacement {
+            self.replacement = Replacement::Ready;
+        }
+        let served = self.offer(slot, now, now);
+        self.assess(now);
+        served
+    }
+
+    /// Brings the next attempt of an outage forward.
+    pub(in crate::pool) fn retry_now(&mut self, now: Instant) {
+        if let Some(outage) = &mut self.outage {
+            outage.retry_at = outage.retry_at.min(now);
+        }
+    }
+
+    /// Opening failed. `fraction` in `0.0..1.0` spreads the next attempt. Waiters are turned away when nobody
+    /// is going to serve them.
+    pub(in crate::pool) fn open_failed(
+        &mut self,
+        cause: Arc<OpenError>,
+        reason: OpenReason,
+        fraction: f64,
+        now: Instant,
+    ) -> Outage {
+        self.opening -= 1;
+        self.counters.open_failed.add(1);
+        if reason == OpenReason::Replacement {
+            self.replacement = Replacement::None;
+        }
+        let (since, attempts) = self
+            .outage
+            .as_ref()
+            .map_or((now, 1), |outage| (outage.since, outage.attempts.saturating_add(1)));
+        let class = cause.class();
+        let retry_at = now + backoff::delay(attempts, fraction);
+        let outage = Outage { cause, attempts, since, retry_at };
+        self.outage = Some(outage.clone());
+        if class == ErrorClass::Capacity {
+            self.assess(now);
+        } else {
+            self.failed(now, now);
+        }
+        if !self.somebody_could_serve(&outage) {
+            for waiting in self.line.drain() {
+                let refusal = Refusal::Outage(outage.clone());
+                self.orders.push(Order::Refuse(waiting.waiter, refusal));
+            }
+        }
+        outage
+    }
+
+    /// An attempt to open was dropped unfinished.
+    pub(in crate::pool) fn open_abandoned(&mut self, reason: OpenReason) {
+        self.opening -= 1;
+        if reason == OpenReason::Replacement {
+            self.replacement = Replacement::None;
+        }
+    }
+
+    /// Whether a waiter may be served in spite of the outage: by a lease that comes back. After the second
+    /// failure that is believed only if a session has answered since the outage began.
+    pub(super) fn somebody_could_serve(&self, outage: &Outage) -> bool {
+        self.in_use + self.checking > 0 && (outage.attempts < 2 || self.alive_at > outage.since)
+    }
+}

@@ -1,0 +1,404 @@
+//! The counting: idle connections, waiters, and what is on its way.
+//!
+//! Nothing here waits, reads a clock, opens a socket or wakes a task. A method takes what it needs to know,
+//! changes the counts, and leaves [`Order`]s for what is to be done; the shell carries them out after letting
+//! go of the lock. A connection is counted in exactly one place: `idle`, `in_use`, `opening`,
+//! `checking` or `closing`.
+
+mod dialing;
+mod health;
+mod order;
+mod seats;
+mod size;
+mod upkeep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use order::Held;
+pub(super) use order::{Care, Dial, Event, Fitness, Leak, Order, Outage, Refusal, Resize, Served};
+pub(super) use seats::Seat;
+
+use super::config::Config;
+use super::counters::{Counters, WaitTimes};
+use super::gauges::Gauges;
+use super::line::{Line, Ticket};
+use super::phase::{HealthReason, Phase};
+use super::reason::CloseReason;
+use super::slot::{Borrower, Cut, Slot};
+use health::Condition;
+use seats::Seats;
+use size::Utilisation;
+use upkeep::Upkeep;
+
+/// The time of an acquire that is served at once is measured once in so many.
+const MEASURE_EVERY: u64 = 64;
+
+/// Connections `T` of sessions `S`, waiters `W`, and the counts of everything else.
+#[derive(Debug)]
+pub(super) struct State<T, S, W> {
+    config: Config,
+    counters: Arc<Counters>,
+    condition: Condition,
+    /// The one that came back last is at the end.
+    idle: Vec<Box<Slot<T>>>,
+    line: Line<Waiting<W>>,
+    seats: Seats<S>,
+    in_use: u32,
+    opening: u32,
+    checking: u32,
+    closing: u32,
+    outage: Option<Outage>,
+    /// When the database last answered.
+    alive_at: Instant,
+    /// A connection that was proven before this must be proven again.
+    suspect_before: Instant,
+    replacement: Replacement,
+    waits: WaitTimes,
+    /// What an acquire that is served at once took when it was last measured.
+    immediate: Duration,
+    upkeep: Upkeep,
+    utilisation: Utilisation,
+    orders: Vec<Order<T, S, W>>,
+}
+
+#[derive(Debug)]
+struct Waiting<W> {
+    waiter: W,
+    borrower: Borrower,
+    since: Instant,
+}
+
+/// How far the connection is that shall take the place of one that is due for retirement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replacement {
+    None,
+    Wanted,
+    Opening,
+    Ready,
+}
+
+/// How [`State::wait`] ended.
+#[derive(Debug)]
+pub(super) enum Wait<T> {
+    Idle(Box<Slot<T>>),
+    InLine(Ticket),
+}
+
+/// A connection that was idle.
+#[derive(Debug)]
+pub(super) struct Taken<T> {
+    pub(super) slot: Box<Slot<T>>,
+    /// Whether the caller is to measure how long it took, for [`State::measured`].
+    pub(super) measure: bool,
+}
+
+impl<T, S, W> State<T, S, W> {
+    pub(super) fn new(config: Config, counters: Arc<Counters>, now: Instant) -> Self {
+        Self {
+            idle: Vec::with_capacity(config.max_size as usize),
+            condition: Condition::new(),
+            line: Line::new(),
+            seats: Seats::new(),
+            in_use: 0,
+            opening: 0,
+            checking: 0,
+            closing: 0,
+            outage: None,
+            alive_at: now,
+            suspect_before: now,
+            replacement: Replacement::None,
+            waits: WaitTimes::new(),
+            immediate: Duration::ZERO,
+            upkeep: Upkeep::new(now),
+            utilisation: Utilisation::new(now),
+            orders: Vec::new(),
+            config,
+            counters,
+        }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.condition.phase()
+    }
+
+    pub(super) fn outage(&self) -> Option<&Outage> {
+        self.outage.as_ref()
+    }
+
+    pub(super) fn gauges(&self) -> Gauges {
+        Gauges {
+            phase: self.condition.phase(),
+            reason: self.condition.reason(),
+            idle: self.idle(),
+            in_use: self.in_use,
+            opening: self.opening,
+            checking: self.checking,
+            closing: self.closing,
+            waiting: self.line.len(),
+        }
+    }
+
+    /// What is to be done after the lock is released.
+    pub(super) fn take_orders(&mut self) -> Vec<Order<T, S, W>> {
+        std::mem::take(&mut self.orders)
+    }
+
+    /// Takes the connection that came back last, so that the others grow old and can be let go.
+    pub(super) fn take(
+        &mut self,
+        borrower: Borrower,
+        now: Instant,
+    ) -> Result<Option<Taken<T>>, Refusal> {
+        if !self.phase().admits() {
+            return Err(Refusal::Closed);
+        }
+        let Some(slot) = self.idle.pop() else { return Ok(None) };
+        let measure = self.counters.acquired.get().is_multiple_of(MEASURE_EVERY);
+        self.waits.record(&self.counters, self.immediate);
+        self.lend(&slot, borrower, now);
+        Ok(Some(Taken { slot, measure }))
+    }
+
+    /// How long an acquire took that was served at once.
+    pub(super) fn measured(&mut self, immediate: Duration) {
+        self.immediate = immediate;
+    }
+
+    /// Joins the end of the line, unless a connection is idle after all or waiting is in vain.
+    pub(super) fn wait(
+        &mut self,
+        waiter: W,
+        borrower: Borrower,
+        now: Instant,
+    ) -> Result<Wait<T>, Refusal> {
+        if let Some(taken) = self.take(borrower.clone(), now)? {
+            return Ok(Wait::Idle(taken.slot));
+        }
+        let limit = self.config.max_waiting;
+        if self.line.len() >= limit {
+            return Err(Refusal::QueueFull { limit });
+        }
+        match &self.outage {
+            Some(outage) if !self.somebody_could_serve(outage) => {
+                Err(Refusal::Outage(outage.clone()))
+            }
+            _ => Ok(Wait::InLine(self.line.join(Waiting { waiter, borrower, since: now }))),
+        }
+    }
+
+    /// Leaves the line. False when the waiter had been served already.
+    pub(super) fn leave(&mut self, ticket: Ticket) -> bool {
+        self.line.leave(ticket)
+    }
+
+    /// An acquire gave up at its limit.
+    pub(super) fn gave_up(&mut self) {
+        self.counters.timed_out.add(1);
+    }
+
+    /// A lease ended.
+    pub(super) fn returned(
+        &mut self,
+        slot: Box<Slot<T>>,
+        fitness: Fitness,
+        now: Instant,
+    ) -> Served<T, W> {
+        let Some(holder) = self.seats.vacate(&slot) else {
+            self.orders.push(Order::Forget(slot));
+            return None;
+        };
+        let held = now.saturating_duration_since(holder.since);
+        self.counters.released.add(1);
+        self.counters.uses.record(held);
+        if holder.warnings > 0 {
+            let (id, location) = (slot.id, holder.borrower.location);
+            self.orders.push(Order::Tell(Event::LeakReturned { id, location, held }));
+            self.count_leaks();
+        }
+        self.in_use -= 1;
+        self.alive_at = self.alive_at.max(slot.proven_at);
+        match fitness {
+            Fitness::Fit => return self.offer(slot, now, now),
+            Fitness::Unproven => self.care(slot, Care::Probe),
+            Fitness::Soiled => self.care(slot, Care::Reset),
+            Fitness::Unfit(reason) => {
+                self.dismiss(slot, reason);
+                if reason.implicates_others() {
+                    self.failed(now, now);
+                }
+            }
+        }
+        None
+    }
+
+    /// A waiter was gone when its connection was handed over.
+    pub(super) fn undelivered(&mut self, slot: Box<Slot<T>>, now: Instant) -> Served<T, W> {
+        if self.seats.vacate(&slot).is_none() {
+            self.orders.push(Order::Forget(slot));
+            return None;
+        }
+        self.counters.acquired.add(u64::MAX);
+        self.in_use -= 1;
+        self.offer(slot, now, now)
+    }
+
+    /// The care for a connection ended; it began at `began`.
+    pub(super) fn cared(
+        &mut self,
+        mut slot: Box<Slot<T>>,
+        outcome: Result<(), CloseReason>,
+        began: Instant,
+        now: Instant,
+    ) -> Served<T, W> {
+        self.checking -= 1;
+        match outcome {
+            Ok(()) => {
+                slot.proven_at = now;
+                self.alive_at = now;
+                // Being checked is no use: it goes on being idle since it was put down.
+                let since = slot.idle_since;
+                let served = self.offer(slot, since, now);
+                self.assess(now);
+                served
+            }
+            Err(reason) => {
+                self.dismiss(slot, reason);
+                if reason.implicates_others() {
+                    self.failed(began, now);
+                }
+                None
+            }
+        }
+    }
+
+    /// The care for a connection was dropped with its runtime.
+    pub(super) fn care_abandoned(&mut self) {
+        self.checking -= 1;
+    }
+
+    /// A closing connection is gone.
+    pub(super) fn closed(&mut self) {
+        self.closing -= 1;
+        self.lower_ceiling();
+    }
+
+    /// Refuses acquires from now on, turns the line away and closes what is idle.
+    pub(super) fn begin_shutdown(&mut self) {
+        if !self.phase().admits() {
+            return;
+        }
+        self.enter(Phase::ShuttingDown, HealthReason::Ok);
+        for waiting in self.line.drain() {
+            self.orders.push(Order::Refuse(waiting.waiter, Refusal::Closed));
+        }
+        for slot in std::mem::take(&mut self.idle) {
+            self.dismiss(slot, CloseReason::Shutdown);
+        }
+    }
+
+    /// Takes every lease back from its holder.
+    pub(super) fn force(&mut self, now: Instant) -> Vec<Held> {
+        let seats = self.seats.take_back(|_| true);
+        let forced = seats.iter().filter_map(|seat| {
+            let holder = seat.holder.as_ref()?;
+            let held = now.saturating_duration_since(holder.since);
+            Some(Held { connection: seat.id, location: holder.borrower.location, held })
+        });
+        let forced = forced.collect();
+        self.taken_back(seats, Cut::Shutdown, CloseReason::Shutdown);
+        forced
+    }
+
+    /// Ends the pool.
+    pub(super) fn terminate(&mut self) {
+        if self.phase() != Phase::Terminated {
+            self.enter(Phase::Terminated, HealthReason::Ok);
+        }
+    }
+
+    /// All connections, wherever they are.
+    pub(super) fn total(&self) -> u32 {
+        self.idle() + self.in_use + self.opening + self.checking + self.closing
+    }
+
+    /// Connections that can serve, now or when their check is done.
+    fn usable(&self) -> u32 {
+        self.idle() + self.in_use + self.checking
+    }
+
+    fn idle(&self) -> u32 {
+        u32::try_from(self.idle.len()).unwrap_or(u32::MAX)
+    }
+
+    fn lend(&mut self, slot: &Slot<T>, borrower: Borrower, now: Instant) {
+        self.in_use += 1;
+        self.counters.acquired.add(1);
+        self.counters.observe_in_use(self.in_use);
+        self.seats.lend(slot, borrower, now);
+    }
+
+    /// A connection that is counted nowhere is free: serves the next in line, keeps it, or lets it go.
+    fn offer(&mut self, mut slot: Box<Slot<T>>, since: Instant, now: Instant) -> Served<T, W> {
+        if !self.phase().admits() {
+            self.dismiss(slot, CloseReason::Shutdown);
+        } else if self.total() >= self.config.max_size {
+            self.dismiss(slot, CloseReason::Shrunk);
+        } else if slot.proven_at < self.suspect_before {
+            self.care(slot, Care::Probe);
+        } else if let Some(reason) = self.retirement(&slot, now) {
+            self.dismiss(slot, reason);
+        } else if let Some(Waiting { waiter, borrower, since }) = self.line.next() {
+            self.lend(&slot, borrower, now);
+            self.waited(now.saturating_duration_since(since), now);
+            return Some((waiter, slot));
+        } else {
+            slot.idle_since = since;
+            // Most come back just now and go on top; one that was checked goes back to its place.
+            let above = self.idle.iter().rev().take_while(|other| other.idle_since > since);
+            self.idle.insert(self.idle.len() - above.count(), slot);
+        }
+        None
+    }
+
+    fn care(&mut self, slot: Box<Slot<T>>, care: Care) {
+        self.checking += 1;
+        self.orders.push(Order::Care(slot, care));
+    }
+
+    /// Lets a connection go that is counted nowhere.
+    fn dismiss(&mut self, slot: Box<Slot<T>>, reason: CloseReason) {
+        self.seats.remove(&slot);
+        self.closing += 1;
+        self.counters.count_closed(reason);
+        self.orders.push(Order::Close(slot, reason));
+    }
+
+    /// Cuts leases whose seats were removed, and has their sessions ended.
+    fn taken_back(&mut self, seats: Vec<Seat<S>>, cut: Cut, reason: CloseReason) {
+        for Seat { session, tether, .. } in seats {
+            self.in_use -= 1;
+            self.closing += 1;
+            self.counters.count_closed(reason);
+            self.orders.push(Order::Cut(tether, cut));
+            self.orders.push(Order::Terminate(session));
+        }
+        self.count_leaks();
+    }
+
+    /// The module's invariants, checked in debug builds after every change.
+    pub(super) fn assert_invariants(&self) {
+        debug_assert!(self.idle.is_empty() || self.line.is_empty(), "idle while somebody waits");
+        debug_assert!(
+            self.total() <= self.utilisation.allowed(self.config.max_size),
+            "more connections than max_size and the debt of a shrink"
+        );
+        debug_assert_eq!(self.seats.lent().count(), self.in_use as usize, "leases and holders");
+    }
+}
