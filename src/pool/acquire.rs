@@ -76,30 +76,19 @@ impl<C: Connect> Attempt<'_, C> {
 
     /// Waits in line until served or until the deadline.
     async fn in_line(&self) -> Result<Lease<C>, AcquireError> {
-        let (sender, receiver) = oneshot::channel();
-        let borrower = self.borrower.clone();
-        let now = Instant::now();
-        let waiting = self.shared.with_state(|state| state.wait(sender, borrower, now));
-        let ticket = match waiting.map_err(|refusal| self.shared.refused(refusal))? {
-            Wait::Idle(slot) => return Ok(Lease::new(Arc::clone(self.shared), slot)),
-            Wait::InLine(ticket) => ticket,
+        let mut place = match queue(self.shared, self.borrower.clone())? {
+            Queued::Idle(lease) => return Ok(lease),
+            Queued::InLine(place) => place,
         };
-        let mut place = Place { shared: self.shared, ticket: Some(ticket), receiver };
         self.shared.demand.notify_one();
-        let served = match timeout_at(self.deadline, &mut place.receiver).await {
-            Ok(served) => served,
-            Err(_elapsed) => {
-                if place.leave() {
-                    return Err(self.timed_out());
-                }
-                // Served between the deadline and leaving the line: the connection is on its way.
-                (&mut place.receiver).await
-            }
-        };
-        place.ticket = None;
-        served.unwrap_or_else(|_dropped| {
-            Err(AcquireError::Closed { snapshot: Box::new(self.shared.snapshot()) })
-        })
+        if let Ok(served) = timeout_at(self.deadline, place.served()).await {
+            return served;
+        }
+        if place.leave() {
+            return Err(self.timed_out());
+        }
+        // Served between the deadline and leaving the line: the connection is on its way.
+        place.served().await
     }
 
     /// Checks a connection that has not been proven for longer than the bypass window. One that is unfit is
@@ -155,9 +144,31 @@ impl<C: Connect> Attempt<'_, C> {
     }
 }
 
+/// Joins the line, unless a connection is idle after all.
+pub(super) fn queue<C: Connect>(
+    shared: &Arc<Shared<C>>,
+    borrower: Borrower,
+) -> Result<Queued<'_, C>, AcquireError> {
+    let (sender, receiver) = oneshot::channel();
+    let now = Instant::now();
+    let waiting = shared.with_state(|state| state.wait(sender, borrower, now));
+    match waiting.map_err(|refusal| shared.refused(refusal))? {
+        Wait::Idle(slot) => Ok(Queued::Idle(Lease::new(Arc::clone(shared), slot))),
+        Wait::InLine(ticket) => {
+            Ok(Queued::InLine(Place { shared, ticket: Some(ticket), receiver }))
+        }
+    }
+}
+
+/// How joining the line ended.
+pub(super) enum Queued<'a, C: Connect> {
+    Idle(Lease<C>),
+    InLine(Place<'a, C>),
+}
+
 /// Gives the place in line up when the acquire is dropped. A lease that arrived meanwhile sits in the
 /// receiver and goes back to the pool with it.
-struct Place<'a, C: Connect> {
+pub(super) struct Place<'a, C: Connect> {
     shared: &'a Arc<Shared<C>>,
     /// `None` when there is nothing to leave any more.
     ticket: Option<Ticket>,
@@ -165,6 +176,15 @@ struct Place<'a, C: Connect> {
 }
 
 impl<C: Connect> Place<'_, C> {
+    /// Waits for the connection, or for being turned away.
+    pub(super) async fn served(&mut self) -> Result<Lease<C>, AcquireError> {
+        let served = (&mut self.receiver).await;
+        self.ticket = None;
+        served.unwrap_or_else(|_dropped| {
+            Err(AcquireError::Closed { snapshot: Box::new(self.shared.snapshot()) })
+        })
+    }
+
     /// False when the waiter had been served already.
     fn leave(&mut self) -> bool {
         let ticket = self.ticket.take();

@@ -28,8 +28,8 @@ pub struct Config {
     pub cleanup_timeout: Duration,
     /// How many connections may be in the making at once. 1 to 32.
     pub max_parallel_connects: u32,
-    /// How often the connection that was proven longest ago is checked while idle, so that a dead
-    /// database is found without traffic. 100 ms to 60 s.
+    /// How often one idle connection is checked, in turns, so that a dead database is found without
+    /// traffic. 100 ms to 60 s.
     pub probe_interval: Duration,
     /// The age at which a connection is replaced. Each connection draws its own, up to a fifth less, when it is
     /// opened, so that connections born together do not end together. 60 s to 7 days.

@@ -65,7 +65,6 @@ async fn connect<C: Connect>(shared: &Shared<C>) -> Result<C::Connection, OpenEr
     let connection =
         opened.map_err(|_elapsed| OpenError::TimedOut { limit })?.map_err(OpenError::Failed)?;
     if primary && shared.connector.is_read_only(&connection) {
-        shared.connector.close(connection).await;
         return Err(OpenError::ReadOnly);
     }
     Ok(connection)

@@ -42,8 +42,11 @@ pub(super) fn effect_of(sql: &str) -> Effect {
 fn changes_session(word: &str) -> bool {
     match word.len() {
         4 => word.eq_ignore_ascii_case("temp"),
+        7 => word.eq_ignore_ascii_case("pg_temp"),
         9 => word.eq_ignore_ascii_case("temporary"),
         10 => word.eq_ignore_ascii_case("set_config"),
+        // A view that sets what is written into it.
+        11 => word.eq_ignore_ascii_case("pg_settings"),
         // pg_advisory_lock, pg_try_advisory_lock and their shared kind.
         16.. => word.to_ascii_lowercase().contains("advisory_lock"),
         _ => false,
@@ -57,7 +60,7 @@ fn without_comments(sql: &str) -> &str {
         let after = if let Some(comment) = rest.strip_prefix("--") {
             comment.split_once('\n').map_or("", |(_, after)| after)
         } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.split_once("*/").map_or("", |(_, after)| after)
+            after_comment(comment)
         } else if let Some(inside) = rest.strip_prefix('(') {
             inside
         } else {
@@ -65,6 +68,18 @@ fn without_comments(sql: &str) -> &str {
         };
         rest = after.trim_start();
     }
+}
+
+/// What follows a block comment whose beginning was cut off; they nest.
+fn after_comment(inside: &str) -> &str {
+    let (mut rest, mut depth) = (inside, 1);
+    while depth > 0 {
+        let end = rest.find("*/").unwrap_or(rest.len());
+        let begin = rest.find("/*").filter(|begin| *begin < end);
+        depth = if begin.is_some() { depth + 1 } else { depth - 1 };
+        rest = rest.get(begin.unwrap_or(end) + 2..).unwrap_or("");
+    }
+    rest
 }
 
 #[cfg(test)]
@@ -77,6 +92,11 @@ mod tests {
             ("SELECT 1", Effect::None),
             ("  select now();  ", Effect::None),
             ("-- why\n/* what */ (SELECT 1) UNION (SELECT 2)", Effect::None),
+            ("/* a /* b */ c */ SELECT 1", Effect::None),
+            ("/* a /* b */ SELECT 1 */ SET x = 1", Effect::Session),
+            ("/* without an end SELECT 1", Effect::Session),
+            ("UPDATE pg_settings SET setting = '1' WHERE name = 'x'", Effect::Session),
+            ("SELECT 1 AS id INTO pg_temp.t", Effect::Session),
             ("WITH a AS (SELECT 1) INSERT INTO b SELECT * FROM a", Effect::None),
             ("UPDATE settings SET locked = true", Effect::None),
             ("SELECT pg_advisory_xact_lock(1)", Effect::None),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream};
-use sqlx::error::{BoxDynError, DatabaseError};
+use sqlx::error::BoxDynError;
 use sqlx::postgres::{
     PgArguments, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgStatement, PgTypeInfo,
 };
@@ -180,15 +180,13 @@ fn judge(error: &sqlx::Error, track: &mut Track<'_>) {
     }
     track.answered();
     track.usage().failed();
-    if is_stale_plan(reported) {
-        track.usage().unfit(CloseReason::StalePlan);
+    match reported.code().as_deref() {
+        // A cached plan whose result type changed, or a prepared statement that is gone: on this connection
+        // the error would come back for ever.
+        Some("0A000" | "26000") => track.usage().unfit(CloseReason::StalePlan),
+        Some("25006") => track.usage().unfit(CloseReason::ReadOnly),
+        Some(_) | None => {}
     }
-}
-
-/// A cached plan whose result type changed, or a prepared statement that is gone: on this connection the
-/// error would come back for ever.
-fn is_stale_plan(error: &dyn DatabaseError) -> bool {
-    matches!(error.code().as_deref(), Some("0A000" | "26000"))
 }
 
 fn taken_back(cut: Cut) -> sqlx::Error {

@@ -101,8 +101,9 @@ impl Usage {
 
     fn fitness(&self) -> Fitness {
         match self.wear {
-            Fitness::Unfit(_) => self.wear,
+            Fitness::Unfit(CloseReason::Broken) => self.wear,
             _ if self.in_flight => Fitness::Unfit(CloseReason::Abandoned),
+            Fitness::Unfit(_) => self.wear,
             _ if self.transaction != InTransaction::No => Fitness::Soiled,
             Fitness::Fit | Fitness::Unproven | Fitness::Soiled => self.wear,
         }
@@ -177,7 +178,8 @@ impl<C: Connect> Lease<C> {
     /// The check succeeded.
     pub(super) fn checked(&mut self) {
         self.usage = Usage::new();
-        self.slot_mut().proven_at = Instant::now();
+        let (now, slot) = (Instant::now(), self.slot_mut());
+        (slot.proven_at, slot.checked_at) = (now, now);
     }
 
     pub(super) fn usage(&mut self) -> &mut Usage {

@@ -1,5 +1,6 @@
 //! PostgreSQL connections: how they are opened, checked, reset and ended.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -56,9 +57,16 @@ pub struct PgSession {
     read_only: bool,
 }
 
-impl PgSession {
-    /// The driver's own connection.
-    pub fn driver(&mut self) -> &mut PgConnection {
+impl Deref for PgSession {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for PgSession {
+    fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 }

@@ -15,8 +15,15 @@ use super::shared::Shared;
 pub(super) struct Reaper<C: Connect>(Mutex<Queue<C>>);
 
 struct Queue<C: Connect> {
-    waiting: Vec<(C::Session, Closing<C>)>,
+    waiting: Vec<Lost<C>>,
     running: bool,
+}
+
+/// A session whose connection is lost. It counts as closing until it is gone or its time is up.
+struct Lost<C: Connect> {
+    session: C::Session,
+    deadline: Instant,
+    _closing: Closing<C>,
 }
 
 impl<C: Connect> Reaper<C> {
@@ -26,23 +33,25 @@ impl<C: Connect> Reaper<C> {
 
     /// Has a session ended. It counts as closing until it is gone or `cleanup_timeout` has passed.
     pub(super) fn end(&self, shared: &Arc<Shared<C>>, session: C::Session, closing: Closing<C>) {
+        let deadline = Instant::now() + shared.setting(|config| config.cleanup_timeout);
         let idle = {
             let mut queue = self.0.lock();
-            queue.waiting.push((session, closing));
+            queue.waiting.push(Lost { session, deadline, _closing: closing });
             !std::mem::replace(&mut queue.running, true)
         };
         if idle {
             let (owned, reaping) = (Arc::clone(shared), Reaping(Some(Arc::clone(shared))));
             shared.spawn(async move {
                 while let Some(batch) = owned.reaper.next() {
-                    reap(&owned, batch).await;
+                    let left = reap(&owned, batch).await;
+                    owned.reaper.0.lock().waiting.extend(left);
                 }
                 reaping.done();
             });
         }
     }
 
-    fn next(&self) -> Option<Vec<(C::Session, Closing<C>)>> {
+    fn next(&self) -> Option<Vec<Lost<C>>> {
         let mut queue = self.0.lock();
         let batch = std::mem::take(&mut queue.waiting);
         queue.running = !batch.is_empty();
@@ -50,22 +59,27 @@ impl<C: Connect> Reaper<C> {
     }
 }
 
-async fn reap<C: Connect>(shared: &Arc<Shared<C>>, batch: Vec<(C::Session, Closing<C>)>) {
-    let (sessions, closing): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let deadline = Instant::now() + shared.setting(|config| config.cleanup_timeout);
-    let ended = timeout_at(deadline, shared.connector.terminate(&sessions)).await;
-    if let Ok(Err(error)) = ended {
-        tracing::debug!(
-            event = "pool.session.not_ended",
-            pool = %shared.name,
-            sessions = ?sessions,
-            error = %error,
-            "could not end lost sessions; the server ends them when it notices"
-        );
-        // It looks every half second, so by the limit they are gone.
-        sleep_until(deadline).await;
+/// Ends a batch of sessions. Returns those that may still be there and have time left.
+async fn reap<C: Connect>(shared: &Arc<Shared<C>>, batch: Vec<Lost<C>>) -> Vec<Lost<C>> {
+    let sessions: Vec<C::Session> = batch.iter().map(|lost| lost.session.clone()).collect();
+    let Some(first) = batch.iter().map(|lost| lost.deadline).min() else { return Vec::new() };
+    match timeout_at(first, shared.connector.terminate(&sessions)).await {
+        Ok(Ok(())) => return Vec::new(),
+        Ok(Err(error)) => {
+            tracing::debug!(
+                event = "pool.session.not_ended",
+                pool = %shared.name,
+                sessions = ?sessions,
+                error = %error,
+                "could not end lost sessions; the server ends them when it notices"
+            );
+            // It looks every half second, so by the limit they are gone.
+            sleep_until(first).await;
+        }
+        Err(_elapsed) => {}
     }
-    drop(closing);
+    let now = Instant::now();
+    batch.into_iter().filter(|lost| lost.deadline > now).collect()
 }
 
 /// Lets go of what is left when the task is dropped with its runtime.

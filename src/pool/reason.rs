@@ -26,6 +26,8 @@ pub enum CloseReason {
     StalePlan,
     /// The check found the session dead or read-only.
     CheckFailed,
+    /// The server refused a statement because it only reads: it is a standby by now.
+    ReadOnly,
     /// The check found the session inside a transaction.
     InTransaction,
     /// The check, or the reset of the session, did not end in time.
@@ -59,12 +61,13 @@ impl OpenReason {
 
 impl CloseReason {
     /// Every reason, in the order of their counters.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Abandoned,
         Self::Broken,
         Self::Untracked,
         Self::StalePlan,
         Self::CheckFailed,
+        Self::ReadOnly,
         Self::InTransaction,
         Self::CheckTimedOut,
         Self::ResetFailed,
@@ -84,6 +87,7 @@ impl CloseReason {
             Self::Untracked => "untracked",
             Self::StalePlan => "stale_plan",
             Self::CheckFailed => "check_failed",
+            Self::ReadOnly => "read_only",
             Self::InTransaction => "in_transaction",
             Self::CheckTimedOut => "check_timed_out",
             Self::ResetFailed => "reset_failed",
@@ -99,12 +103,15 @@ impl CloseReason {
     /// How to part from the server.
     pub(super) fn farewell(self) -> Farewell {
         match self {
-            Self::Abandoned | Self::CheckTimedOut | Self::ResetFailed | Self::Reclaimed => {
-                Farewell::Terminate
-            }
+            // What was done through the driver itself is not known to have ended.
+            Self::Abandoned
+            | Self::Untracked
+            | Self::CheckTimedOut
+            | Self::ResetFailed
+            | Self::Reclaimed => Farewell::Terminate,
             Self::Broken | Self::CheckFailed => Farewell::Drop,
-            Self::Untracked
-            | Self::StalePlan
+            Self::StalePlan
+            | Self::ReadOnly
             | Self::InTransaction
             | Self::Lifetime
             | Self::Queries
@@ -117,7 +124,7 @@ impl CloseReason {
     /// Whether this end says that other connections may be dead too.
     pub(super) fn implicates_others(self) -> bool {
         match self {
-            Self::Broken | Self::CheckFailed | Self::CheckTimedOut => true,
+            Self::Broken | Self::CheckFailed | Self::ReadOnly | Self::CheckTimedOut => true,
             Self::Abandoned
             | Self::Untracked
             | Self::StalePlan

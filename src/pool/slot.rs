@@ -22,6 +22,8 @@ pub(super) struct Slot<T> {
     pub(super) expires_at: Instant,
     /// When it was last known to work.
     pub(super) proven_at: Instant,
+    /// When it was last checked, or opened.
+    pub(super) checked_at: Instant,
     /// When it was last put among the idle ones.
     pub(super) idle_since: Instant,
     /// Statements that it ran.

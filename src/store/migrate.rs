@@ -107,7 +107,7 @@ pub async fn migrate(mut lease: PgLease, schema: Schema) -> Result<(), MigrateEr
     let database: String =
         sqlx::query_scalar("SELECT current_database()").fetch_one(&mut lease).await?;
     // The migrator needs the driver's own connection; the pool closes it afterwards.
-    let Err(source) = migrator.run_direct(None, lease.untracked().driver(), false).await else {
+    let Err(source) = migrator.run_direct(None, &mut **lease.untracked(), false).await else {
         return Ok(());
     };
     Err(if let SqlxMigrateError::VersionMissing(version) = source {

@@ -67,6 +67,7 @@ impl<T, S, W> State<T, S, W> {
             seat: self.seats.add(id, session, Arc::clone(&tether)),
             expires_at: now + lifetime,
             proven_at: now,
+            checked_at: now,
             idle_since: now,
             statements: 0,
             tether,

@@ -261,6 +261,7 @@ impl<T, S, W> State<T, S, W> {
         match outcome {
             Ok(()) => {
                 slot.proven_at = now;
+                slot.checked_at = now;
                 self.alive_at = now;
                 // Being checked is no use: it goes on being idle since it was put down.
                 let since = slot.idle_since;
@@ -348,7 +349,8 @@ impl<T, S, W> State<T, S, W> {
     fn offer(&mut self, mut slot: Box<Slot<T>>, since: Instant, now: Instant) -> Served<T, W> {
         if !self.phase().admits() {
             self.dismiss(slot, CloseReason::Shutdown);
-        } else if self.total() >= self.config.max_size {
+        } else if self.total() - self.closing >= self.config.max_size {
+            // Those that are closing make room by themselves.
             self.dismiss(slot, CloseReason::Shrunk);
         } else if slot.proven_at < self.suspect_before {
             self.care(slot, Care::Probe);
@@ -402,3 +404,6 @@ impl<T, S, W> State<T, S, W> {
         debug_assert_eq!(self.seats.lent().count(), self.in_use as usize, "leases and holders");
     }
 }
+
+#[cfg(test)]
+mod tests;

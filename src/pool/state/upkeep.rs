@@ -121,18 +121,18 @@ impl<T, S, W> State<T, S, W> {
         }
     }
 
-    /// Checks the idle connection that was proven longest ago, so that a dead or demoted server is found
-    /// without traffic.
+    /// Checks the idle connection that was checked longest ago, so that a dead or demoted server is found
+    /// without traffic, and a demoted one also with it.
     fn probe_coldest(&mut self, now: Instant) {
         if now < self.upkeep.probe_at {
             return;
         }
         let interval = self.config.probe_interval;
-        self.upkeep.probe_at = now + interval;
-        let ages = self.idle.iter().enumerate().map(|(index, slot)| (slot.proven_at, index));
-        if let Some((proven_at, index)) = ages.min()
-            && now.saturating_duration_since(proven_at) >= interval
+        let ages = self.idle.iter().enumerate().map(|(index, slot)| (slot.checked_at, index));
+        if let Some((checked_at, index)) = ages.min()
+            && now.saturating_duration_since(checked_at) >= interval
         {
+            self.upkeep.probe_at = now + interval;
             let slot = self.idle.remove(index);
             self.care(slot, Care::Probe);
         }

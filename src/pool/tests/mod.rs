@@ -6,6 +6,8 @@ mod scripted;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::*;
 use scripted::{Act, Scripted};
 

@@ -1,0 +1,402 @@
+//! The counting, step by step, on a clock that the test holds.
+
+mod model;
+mod upkeep;
+
+use std::panic::Location;
+use std::time::Duration;
+
+use super::*;
+use crate::pool::config::{Leaks, STATEMENT_GRACE};
+use crate::pool::error::OpenError;
+use crate::pool::reason::OpenReason;
+
+type Numbers = State<u32, u32, &'static str>;
+
+/// A state whose clock the test holds, with the connections that are out.
+struct Bench {
+    state: Numbers,
+    now: Instant,
+    leased: Vec<Box<Slot<u32>>>,
+}
+
+fn config() -> Config {
+    Config { min_size: 1, max_size: 3, max_waiting: 4, ..Config::default() }
+}
+
+fn borrower() -> Borrower {
+    Borrower { location: Location::caller(), leak_after: None, trace: None }
+}
+
+fn broken() -> Arc<OpenError> {
+    Arc::new(OpenError::TimedOut { limit: Duration::from_secs(1) })
+}
+
+impl Bench {
+    fn new(config: Config) -> Self {
+        let now = Instant::now();
+        let state = State::new(config, Arc::new(Counters::new()), now);
+        Self { state, now, leased: Vec::new() }
+    }
+
+    /// With `count` connections in use.
+    fn in_use(config: Config, count: u32) -> Self {
+        let mut bench = Self::new(config);
+        for id in 0..count {
+            bench.open(id);
+        }
+        for _ in 0..count {
+            bench.take();
+        }
+        bench
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn open(&mut self, id: u32) -> Option<&'static str> {
+        self.state.opening += 1;
+        let served = self.state.opened(id, id, OpenReason::MinSize, 0.0, self.now);
+        self.keep(served)
+    }
+
+    fn take(&mut self) -> bool {
+        let taken = self.state.take(borrower(), self.now).unwrap();
+        let found = taken.is_some();
+        self.leased.extend(taken.map(|taken| taken.slot));
+        found
+    }
+
+    fn wait(&mut self, name: &'static str) -> Ticket {
+        match self.state.wait(name, borrower(), self.now) {
+            Ok(Wait::InLine(ticket)) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Gives the lease back that was taken last.
+    fn give_back(&mut self, fitness: Fitness) -> Option<&'static str> {
+        let slot = self.leased.pop().unwrap();
+        let served = self.state.returned(slot, fitness, self.now);
+        self.keep(served)
+    }
+
+    fn keep(&mut self, served: Served<u32, &'static str>) -> Option<&'static str> {
+        self.state.assert_invariants();
+        let (waiter, slot) = served?;
+        self.leased.push(slot);
+        Some(waiter)
+    }
+
+    fn orders(&mut self) -> Vec<Order<u32, u32, &'static str>> {
+        self.state.take_orders()
+    }
+
+    /// What is to be closed, and why.
+    fn closes(&mut self) -> Vec<(u32, CloseReason)> {
+        let orders = self.orders().into_iter();
+        orders
+            .filter_map(|order| match order {
+                Order::Close(slot, reason) => Some((slot.connection, reason)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn dial(&mut self) -> Dial {
+        self.state.dial(self.now)
+    }
+
+    fn fail_to_open(&mut self) -> Outage {
+        self.state.open_failed(broken(), OpenReason::Waiters, 0.5, self.now)
+    }
+}
+
+#[test]
+fn the_last_connection_back_is_the_first_out() {
+    let mut bench = Bench::in_use(config(), 2);
+    bench.give_back(Fitness::Fit);
+    let last = bench.leased[0].id;
+    bench.pass(Duration::from_millis(1));
+    bench.give_back(Fitness::Fit);
+    bench.take();
+    assert_eq!(bench.leased[0].id, last);
+}
+
+#[test]
+fn a_returned_connection_goes_to_the_first_in_line() {
+    let mut bench = Bench::in_use(config(), 1);
+    bench.wait("first");
+    bench.wait("second");
+    assert_eq!(bench.give_back(Fitness::Fit), Some("first"));
+    let gauges = bench.state.gauges();
+    assert_eq!((gauges.in_use, gauges.waiting), (1, 1));
+}
+
+#[test]
+fn a_new_connection_serves_the_line_too() {
+    let mut bench = Bench::new(config());
+    bench.wait("first");
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    let served = bench.state.opened(1, 1, OpenReason::Waiters, 0.0, bench.now);
+    assert_eq!(bench.keep(served), Some("first"));
+}
+
+#[test]
+fn dials_what_is_missing_and_no_more() {
+    let mut bench = Bench::new(config());
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
+    assert_eq!(bench.dial(), Dial::Rest, "one on its way is enough for min_size");
+    for name in ["a", "b", "c", "d"] {
+        bench.wait(name);
+    }
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    assert_eq!(bench.dial(), Dial::Rest, "two at once is the limit");
+    let full = bench.state.wait("e", borrower(), bench.now);
+    assert!(matches!(full, Err(Refusal::QueueFull { limit: 4 })));
+    for (id, name) in [(1, "a"), (2, "b")] {
+        let served = bench.state.opened(id, id, OpenReason::Waiters, 0.0, bench.now);
+        assert_eq!(bench.keep(served), Some(name));
+    }
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    assert_eq!(bench.dial(), Dial::Rest, "max_size is reached");
+}
+
+#[test]
+fn surplus_connects_are_not_begun_when_a_return_served_the_line() {
+    let mut bench = Bench::in_use(config(), 1);
+    bench.wait("a");
+    assert_eq!(bench.give_back(Fitness::Fit), Some("a"));
+    assert_eq!(bench.dial(), Dial::Rest);
+}
+
+#[test]
+fn a_failed_attempt_fails_the_line_only_when_nobody_could_serve_it() {
+    let mut bench = Bench::in_use(config(), 1);
+    bench.wait("a");
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    let outage = bench.fail_to_open();
+    assert!(!bench.orders().iter().any(|order| matches!(order, Order::Refuse(..))));
+    assert_eq!(bench.dial(), Dial::At(outage.retry_at));
+
+    // The lease that could serve is still out at the second failure, and nothing has answered since.
+    bench.now = outage.retry_at;
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    assert_eq!(bench.dial(), Dial::Rest, "one attempt stands for all");
+    bench.fail_to_open();
+    let refused = bench.orders().into_iter().find_map(|order| match order {
+        Order::Refuse(name, Refusal::Outage(outage)) => Some((name, outage.attempts)),
+        _ => None,
+    });
+    assert_eq!(refused, Some(("a", 2)));
+    let late = bench.state.wait("b", borrower(), bench.now);
+    assert!(matches!(late, Err(Refusal::Outage(_))), "the breaker is open");
+}
+
+#[test]
+fn a_session_that_answered_keeps_the_line_through_an_outage() {
+    let mut bench = Bench::in_use(config(), 2);
+    bench.wait("a");
+    bench.wait("b");
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    bench.now = bench.fail_to_open().retry_at;
+    bench.leased[1].proven_at = bench.now;
+    assert_eq!(bench.give_back(Fitness::Fit), Some("a"));
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    bench.fail_to_open();
+    assert_eq!(bench.state.gauges().waiting, 1, "the database serves those who are inside");
+}
+
+#[test]
+fn an_opened_connection_ends_the_outage_and_the_count_of_failures() {
+    let mut bench = Bench::new(config());
+    for expected in [1, 2, 4, 8, 16, 16] {
+        assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
+        let outage = bench.fail_to_open();
+        assert_eq!(outage.retry_at - bench.now, Duration::from_secs(expected));
+        bench.now = outage.retry_at;
+    }
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
+    let served = bench.state.opened(1, 1, OpenReason::MinSize, 0.0, bench.now);
+    assert!(served.is_none() && bench.state.outage().is_none());
+    bench.take();
+    bench.give_back(Fitness::Unfit(CloseReason::Broken));
+    bench.state.closed();
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
+    assert_eq!(bench.fail_to_open().attempts, 1);
+}
+
+#[test]
+fn a_bad_connection_puts_the_older_idle_ones_in_doubt() {
+    let mut bench = Bench::in_use(config(), 3);
+    bench.give_back(Fitness::Fit);
+    bench.give_back(Fitness::Fit);
+    bench.pass(Duration::from_millis(100));
+    bench.give_back(Fitness::Unfit(CloseReason::CheckTimedOut));
+    let gauges = bench.state.gauges();
+    assert_eq!((gauges.idle, gauges.checking, gauges.closing), (0, 2, 1));
+    let cared = bench.orders().into_iter().filter_map(|order| match order {
+        Order::Care(slot, Care::Probe) => Some(slot),
+        _ => None,
+    });
+    let cared: Vec<_> = cared.collect();
+    assert_eq!(cared.len(), 2);
+    let began = bench.now;
+    bench.pass(Duration::from_millis(1));
+    for (slot, outcome) in cared.into_iter().zip([Ok(()), Err(CloseReason::CheckFailed)]) {
+        let served = bench.state.cared(slot, outcome, began, bench.now);
+        bench.keep(served);
+    }
+    // The one that passed after the other's check had begun is not doubted again.
+    let gauges = bench.state.gauges();
+    assert_eq!((gauges.idle, gauges.checking, gauges.closing), (1, 0, 2));
+}
+
+#[test]
+fn a_lease_that_was_lent_before_the_doubt_is_probed_when_it_returns() {
+    let mut bench = Bench::in_use(config(), 2);
+    bench.pass(Duration::from_millis(100));
+    bench.give_back(Fitness::Unfit(CloseReason::Broken));
+    bench.give_back(Fitness::Fit);
+    let gauges = bench.state.gauges();
+    assert_eq!((gauges.idle, gauges.checking), (0, 1));
+}
+
+#[test]
+fn a_soiled_lease_is_reset_before_the_next_borrower() {
+    let mut bench = Bench::in_use(config(), 1);
+    bench.wait("a");
+    assert_eq!(bench.give_back(Fitness::Soiled), None);
+    let Some(Order::Care(slot, Care::Reset)) = bench.orders().pop() else { panic!("no reset") };
+    let served = bench.state.cared(slot, Ok(()), bench.now, bench.now);
+    assert_eq!(bench.keep(served), Some("a"));
+}
+
+#[test]
+fn shutdown_turns_everybody_away_and_closes_what_returns() {
+    let mut bench = Bench::in_use(config(), 2);
+    bench.give_back(Fitness::Fit);
+    bench.state.begin_shutdown();
+    assert_eq!(bench.closes(), [(0, CloseReason::Shutdown)]);
+    assert!(matches!(bench.state.take(borrower(), bench.now), Err(Refusal::Closed)));
+    let late = bench.state.wait("late", borrower(), bench.now);
+    assert!(matches!(late, Err(Refusal::Closed)));
+    bench.give_back(Fitness::Fit);
+    assert_eq!(bench.state.gauges().closing, 2);
+    bench.state.closed();
+    bench.state.closed();
+    assert_eq!(bench.state.total(), 0);
+    assert_eq!(bench.dial(), Dial::Rest);
+}
+
+#[test]
+fn force_takes_leases_back_and_forgets_them() {
+    let mut bench = Bench::in_use(config(), 2);
+    bench.state.begin_shutdown();
+    bench.pass(Duration::from_secs(30));
+    let forced = bench.state.force(bench.now);
+    assert_eq!(forced.iter().map(|held| held.held.as_secs()).collect::<Vec<_>>(), [30, 30]);
+    let gauges = bench.state.gauges();
+    assert_eq!((gauges.in_use, gauges.closing), (0, 2));
+    let orders = bench.orders();
+    assert_eq!(orders.iter().filter(|order| matches!(order, Order::Terminate(_))).count(), 2);
+    assert_eq!(orders.iter().filter(|order| matches!(order, Order::Cut(..))).count(), 2);
+    bench.give_back(Fitness::Fit);
+    assert!(matches!(bench.orders()[..], [Order::Forget(_)]), "a late return changes no count");
+    assert_eq!(bench.state.gauges().closing, 2);
+}
+
+#[test]
+fn a_smaller_max_size_is_reached_as_leases_return() {
+    let mut bench = Bench::in_use(config(), 3);
+    bench.give_back(Fitness::Fit);
+    bench.state.resize(1, 1, bench.now);
+    assert_eq!(bench.closes(), [(0, CloseReason::Shrunk)], "what is idle goes at once");
+    bench.wait("a");
+    assert_eq!(bench.give_back(Fitness::Fit), None, "a lease beyond the bound serves nobody");
+    assert_eq!(bench.closes(), [(1, CloseReason::Shrunk)]);
+    bench.state.closed();
+    bench.state.closed();
+    assert_eq!(bench.give_back(Fitness::Fit), Some("a"), "the last one stays");
+}
+
+#[test]
+fn growing_again_before_the_leases_return_adds_no_more_than_the_difference() {
+    let mut bench = Bench::in_use(Config { max_size: 10, ..config() }, 10);
+    bench.state.resize(1, 2, bench.now);
+    bench.state.resize(1, 10, bench.now);
+    for name in ["a", "b"] {
+        bench.wait(name);
+    }
+    assert_eq!(bench.dial(), Dial::Rest, "ten are out already");
+    assert_eq!(bench.give_back(Fitness::Fit), Some("a"));
+    assert_eq!(bench.state.total(), 10);
+}
+
+#[test]
+fn an_unfilled_pool_shrinks_without_debt() {
+    let mut bench = Bench::new(Config { max_size: 10, ..config() });
+    bench.state.resize(1, 2, bench.now);
+    for name in ["a", "b", "c", "d"] {
+        bench.wait(name);
+    }
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    assert_eq!(bench.dial(), Dial::Rest);
+}
+
+#[test]
+fn every_borrower_is_a_holder_until_the_lease_ends() {
+    let mut bench = Bench::in_use(config(), 2);
+    bench.pass(Duration::from_secs(2));
+    let held = bench.state.longest_held(bench.now, 1);
+    assert_eq!(held.len(), 1, "no more than asked for");
+    assert_eq!(held[0].held, Duration::from_secs(2));
+    bench.give_back(Fitness::Fit);
+    assert_eq!(bench.state.longest_held(bench.now, 9).len(), 1);
+}
+
+#[test]
+fn an_outage_of_the_whole_pool_goes_through_recovering_to_healthy() {
+    let mut bench = Bench::in_use(Config { min_size: 2, ..config() }, 2);
+    assert_eq!(bench.state.phase(), Phase::Healthy);
+    bench.give_back(Fitness::Unfit(CloseReason::Broken));
+    assert_eq!(bench.state.phase(), Phase::Degraded, "one of two");
+    bench.give_back(Fitness::Unfit(CloseReason::Broken));
+    assert_eq!(bench.state.phase(), Phase::Unhealthy);
+    bench.state.closed();
+    bench.state.closed();
+    assert!(matches!(bench.dial(), Dial::Open(_)));
+    assert_eq!(bench.state.phase(), Phase::Recovering);
+    bench.now = bench.fail_to_open().retry_at;
+    assert_eq!(bench.state.phase(), Phase::Unhealthy);
+    for (id, expected) in [(7, Phase::Recovering), (8, Phase::Healthy)] {
+        assert!(matches!(bench.dial(), Dial::Open(_)));
+        let served = bench.state.opened(id, id, OpenReason::MinSize, 0.0, bench.now);
+        bench.keep(served);
+        assert_eq!(bench.state.phase(), expected);
+    }
+}
+
+#[test]
+fn a_pool_that_cannot_start_is_unhealthy_after_three_attempts() {
+    let mut bench = Bench::new(config());
+    for expected in [Phase::Initializing, Phase::Initializing, Phase::Unhealthy] {
+        assert!(matches!(bench.dial(), Dial::Open(_)));
+        bench.now = bench.fail_to_open().retry_at;
+        assert_eq!(bench.state.phase(), expected);
+    }
+    assert!(bench.state.start_failed());
+}
+
+#[test]
+fn a_moment_without_the_minimum_is_not_unhealthy() {
+    let mut bench = Bench::in_use(config(), 1);
+    bench.give_back(Fitness::Unfit(CloseReason::Abandoned));
+    bench.state.assess(bench.now);
+    assert_eq!(bench.state.phase(), Phase::Healthy, "its replacement is a millisecond away");
+    bench.pass(Duration::from_millis(500));
+    bench.state.assess(bench.now);
+    assert_eq!(bench.state.phase(), Phase::Unhealthy);
+}
