@@ -6,9 +6,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connect::Connect;
 use super::error::OpenError;
-use super::reason::OpenReason;
 use super::shared::Shared;
-use super::state::Dial;
+use super::state::{Attempt, Dial};
 
 /// Starts the dialer. It ends when the pool shuts down.
 pub(super) fn spawn<C: Connect>(shared: &Arc<Shared<C>>) {
@@ -19,8 +18,8 @@ async fn run<C: Connect>(shared: Arc<Shared<C>>) {
     loop {
         // Demand that arises after this look leaves a permit in `demand`, so it is never missed.
         let wake_at = match shared.with_state(|state| state.dial(Instant::now())) {
-            Dial::Open(reason) => {
-                let opening = Opening { shared: Arc::clone(&shared), reason, over: false };
+            Dial::Open(attempt) => {
+                let opening = Opening { shared: Arc::clone(&shared), attempt, over: false };
                 shared.spawn(open(opening));
                 continue;
             }
@@ -43,8 +42,7 @@ async fn run<C: Connect>(shared: Arc<Shared<C>>) {
 
 async fn open<C: Connect>(mut opening: Opening<C>) {
     let shared = Arc::clone(&opening.shared);
-    let reason = opening.reason;
-    let started = Instant::now();
+    let attempt = opening.attempt;
     let outcome = tokio::select! {
         outcome = connect(&shared) => outcome,
         // What was begun ends with the dropped future.
@@ -52,8 +50,8 @@ async fn open<C: Connect>(mut opening: Opening<C>) {
     };
     opening.over = true;
     match outcome {
-        Ok(connection) => opened(&shared, connection, reason, started),
-        Err(error) => failed(&shared, error, reason),
+        Ok(connection) => opened(&shared, attempt, connection),
+        Err(error) => failed(&shared, attempt, error),
     }
     shared.demand.notify_one();
 }
@@ -70,32 +68,27 @@ async fn connect<C: Connect>(shared: &Shared<C>) -> Result<C::Connection, OpenEr
     Ok(connection)
 }
 
-fn opened<C: Connect>(
-    shared: &Arc<Shared<C>>,
-    connection: C::Connection,
-    reason: OpenReason,
-    started: Instant,
-) {
+fn opened<C: Connect>(shared: &Arc<Shared<C>>, attempt: Attempt, connection: C::Connection) {
     let session = shared.connector.session(&connection);
     let now = Instant::now();
     tracing::debug!(
         event = "pool.connection.opened",
         pool = %shared.name,
         session = ?session,
-        reason = %reason,
-        elapsed_ms = now.saturating_duration_since(started).as_millis(),
+        reason = %attempt.reason,
+        elapsed_ms = now.saturating_duration_since(attempt.began).as_millis(),
         "connection opened"
     );
     let served =
-        shared.with_state(|state| state.opened(connection, session, reason, fraction(), now));
+        shared.with_state(|state| state.opened(attempt, connection, session, fraction(), now));
     shared.serve(served);
 }
 
-fn failed<C: Connect>(shared: &Arc<Shared<C>>, error: OpenError, reason: OpenReason) {
+fn failed<C: Connect>(shared: &Arc<Shared<C>>, attempt: Attempt, error: OpenError) {
     shared.record_error(error.public_cause());
     let cause = Arc::new(error);
     let outage = shared.with_state(|state| {
-        state.open_failed(Arc::clone(&cause), reason, fraction(), Instant::now())
+        state.open_failed(attempt, Arc::clone(&cause), fraction(), Instant::now())
     });
     let retry_after = outage.retry_at.saturating_duration_since(Instant::now());
     tracing::warn!(
@@ -119,7 +112,7 @@ fn fraction() -> f64 {
 /// Lowers the count of opening connections when an attempt is dropped unfinished.
 struct Opening<C: Connect> {
     shared: Arc<Shared<C>>,
-    reason: OpenReason,
+    attempt: Attempt,
     /// The attempt ended; its outcome settles the count.
     over: bool,
 }
@@ -127,7 +120,7 @@ struct Opening<C: Connect> {
 impl<C: Connect> Drop for Opening<C> {
     fn drop(&mut self) {
         if !self.over {
-            self.shared.with_state(|state| state.open_abandoned(self.reason));
+            self.shared.with_state(|state| state.open_abandoned(self.attempt));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Opening connections: when, why, and what a failure means for those who wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Dial, Order, Outage, Refusal, Replacement, Served, State};
+use super::{Attempt, Dial, Order, Outage, Refusal, Replacement, Served, State};
 use crate::pool::backoff;
 use crate::pool::error::{ErrorClass, OpenError};
 use crate::pool::reason::OpenReason;
@@ -12,6 +13,9 @@ use crate::pool::slot::{Slot, Tether};
 
 /// By how much a connection's lifetime may be shortened, so that they do not all end together.
 const LIFETIME_JITTER: f64 = 0.2;
+
+/// An attempt that takes longer than this is no longer counted on, and another is made beside it.
+const HOPE: Duration = Duration::from_secs(1);
 
 impl<T, S, W> State<T, S, W> {
     /// Decides whether the dialer opens a connection now.
@@ -23,12 +27,12 @@ impl<T, S, W> State<T, S, W> {
             return Dial::Rest;
         }
         let parallel = if self.outage.is_some() { 1 } else { self.config.max_parallel_connects };
-        if self.opening >= parallel {
+        if self.opening() >= parallel {
             return Dial::Rest;
         }
-        let reason = if self.line.len() > self.opening {
+        let reason = if self.line.len() > self.promising(now) {
             OpenReason::Waiters
-        } else if self.usable() + self.opening < self.config.min_size {
+        } else if self.usable() + self.opening() < self.config.min_size {
             OpenReason::MinSize
         } else if self.replacement == Replacement::Wanted {
             OpenReason::Replacement
@@ -40,23 +44,25 @@ impl<T, S, W> State<T, S, W> {
         {
             return Dial::At(outage.retry_at);
         }
-        self.opening += 1;
         if reason == OpenReason::Replacement {
             self.replacement = Replacement::Opening;
         }
+        let attempt = Attempt { reason, began: now };
+        self.attempts.push(attempt);
         self.attempting(now);
-        Dial::Open(reason)
+        Dial::Open(attempt)
     }
 
     /// A connection was opened: the outage, if any, is over. `fraction` in `0.0..1.0` draws its lifetime.
     pub(in crate::pool) fn opened(
         &mut self,
+        attempt: Attempt,
         connection: T,
         session: S,
-        reason: OpenReason,
         fraction: f64,
         now: Instant,
     ) -> Served<T, W> {
+        self.attempt_over(attempt);
         self.counters.opened.add(1);
         let id = self.counters.opened.get();
         let tether = Arc::new(Tether::new(now));
@@ -73,9 +79,8 @@ impl<T, S, W> State<T, S, W> {
             tether,
         });
         self.outage = None;
-        self.opening -= 1;
         self.alive_at = now;
-        if reason == OpenReason::Replacement {
+        if attempt.reason == OpenReason::Replacement {
             self.replacement = Replacement::Ready;
         }
         let served = self.offer(slot, now, now);
@@ -94,23 +99,25 @@ impl<T, S, W> State<T, S, W> {
     /// is going to serve them.
     pub(in crate::pool) fn open_failed(
         &mut self,
+        attempt: Attempt,
         cause: Arc<OpenError>,
-        reason: OpenReason,
         fraction: f64,
         now: Instant,
     ) -> Outage {
-        self.opening -= 1;
+        self.open_abandoned(attempt);
         self.counters.open_failed.add(1);
-        if reason == OpenReason::Replacement {
-            self.replacement = Replacement::None;
-        }
-        let (since, attempts) = self
-            .outage
-            .as_ref()
-            .map_or((now, 1), |outage| (outage.since, outage.attempts.saturating_add(1)));
         let class = cause.class();
-        let retry_at = now + backoff::delay(attempts, fraction);
-        let outage = Outage { cause, attempts, since, retry_at };
+        let outage = match &self.outage {
+            // One of several that were under way together: they are one failure.
+            Some(outage) if attempt.began <= outage.failed_at => Outage { cause, ..outage.clone() },
+            before => {
+                let (since, attempts) = before
+                    .as_ref()
+                    .map_or((now, 1), |outage| (outage.since, outage.attempts.saturating_add(1)));
+                let retry_at = now + backoff::delay(attempts, fraction);
+                Outage { cause, attempts, since, failed_at: now, retry_at }
+            }
+        };
         self.outage = Some(outage.clone());
         if class == ErrorClass::Capacity {
             self.assess(now);
@@ -127,16 +134,40 @@ impl<T, S, W> State<T, S, W> {
     }
 
     /// An attempt to open was dropped unfinished.
-    pub(in crate::pool) fn open_abandoned(&mut self, reason: OpenReason) {
-        self.opening -= 1;
-        if reason == OpenReason::Replacement {
+    pub(in crate::pool) fn open_abandoned(&mut self, attempt: Attempt) {
+        self.attempt_over(attempt);
+        if attempt.reason == OpenReason::Replacement {
             self.replacement = Replacement::None;
         }
     }
 
+    /// Connections being opened.
+    pub(super) fn opening(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Connections being opened that are likely to serve those who wait.
+    fn promising(&self, now: Instant) -> u32 {
+        let young = |attempt: &&Attempt| now.saturating_duration_since(attempt.began) < HOPE;
+        u32::try_from(self.attempts.iter().filter(young).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether somebody waits behind an attempt that takes too long.
+    pub(super) fn waits_in_vain(&self, now: Instant) -> bool {
+        self.opening() > 0 && self.line.len() > self.promising(now)
+    }
+
+    fn attempt_over(&mut self, attempt: Attempt) {
+        if let Some(index) = self.attempts.iter().position(|other| *other == attempt) {
+            self.attempts.swap_remove(index);
+        }
+    }
+
     /// Whether a waiter may be served in spite of the outage: by a lease that comes back. After the second
-    /// failure that is believed only if a session has answered since the outage began.
+    /// failure that is believed only if a session has answered since the outage began, or if the server does
+    /// answer and is merely full.
     pub(super) fn somebody_could_serve(&self, outage: &Outage) -> bool {
-        self.in_use + self.checking > 0 && (outage.attempts < 2 || self.alive_at > outage.since)
+        let alive = self.alive_at > outage.since || outage.cause.class() == ErrorClass::Capacity;
+        self.in_use + self.checking > 0 && (outage.attempts < 2 || alive)
     }
 }

@@ -105,7 +105,7 @@ impl<T, S, W> State<T, S, W> {
                 self.enter(Phase::Recovering, reason);
                 Phase::Healthy
             }
-            Phase::Recovering if self.outage.is_some() && self.opening == 0 => Phase::Unhealthy,
+            Phase::Recovering if self.outage.is_some() && self.opening() == 0 => Phase::Unhealthy,
             Phase::Healthy | Phase::Degraded => match health {
                 Health::Healthy => Phase::Healthy,
                 Health::Degraded => Phase::Degraded,

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits, reads a clock, opens a socket or wakes a task. A method takes what it needs to know,
 //! changes the counts, and leaves [`Order`]s for what is to be done; the shell carries them out after letting
-//! go of the lock. A connection is counted in exactly one place: `idle`, `in_use`, `opening`,
+//! go of the lock. A connection is counted in exactly one place: `idle`, `in_use`, `attempts`,
 //! `checking` or `closing`.
 
 mod dialing;
@@ -18,7 +18,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use order::Held;
-pub(super) use order::{Care, Dial, Event, Fitness, Leak, Order, Outage, Refusal, Resize, Served};
+pub(super) use order::{
+    Attempt, Care, Dial, Event, Fitness, Leak, Order, Outage, Refusal, Resize, Served,
+};
 pub(super) use seats::Seat;
 
 use super::config::Config;
@@ -47,9 +49,10 @@ pub(super) struct State<T, S, W> {
     line: Line<Waiting<W>>,
     seats: Seats<S>,
     in_use: u32,
-    opening: u32,
     checking: u32,
     closing: u32,
+    /// Connections being opened.
+    attempts: Vec<Attempt>,
     outage: Option<Outage>,
     /// When the database last answered.
     alive_at: Instant,
@@ -103,9 +106,9 @@ impl<T, S, W> State<T, S, W> {
             line: Line::new(),
             seats: Seats::new(),
             in_use: 0,
-            opening: 0,
             checking: 0,
             closing: 0,
+            attempts: Vec::new(),
             outage: None,
             alive_at: now,
             suspect_before: now,
@@ -138,7 +141,7 @@ impl<T, S, W> State<T, S, W> {
             reason: self.condition.reason(),
             idle: self.idle(),
             in_use: self.in_use,
-            opening: self.opening,
+            opening: self.opening(),
             checking: self.checking,
             closing: self.closing,
             waiting: self.line.len(),
@@ -326,7 +329,7 @@ impl<T, S, W> State<T, S, W> {
 
     /// All connections, wherever they are.
     pub(super) fn total(&self) -> u32 {
-        self.idle() + self.in_use + self.opening + self.checking + self.closing
+        self.idle() + self.in_use + self.opening() + self.checking + self.closing
     }
 
     /// Connections that can serve, now or when their check is done.

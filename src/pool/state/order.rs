@@ -18,7 +18,17 @@ pub(in crate::pool) struct Outage {
     pub(in crate::pool) cause: Arc<OpenError>,
     pub(in crate::pool) attempts: u32,
     pub(in crate::pool) since: Instant,
+    /// When the last attempt failed.
+    pub(in crate::pool) failed_at: Instant,
     pub(in crate::pool) retry_at: Instant,
+}
+
+/// The permission to open one connection, which is counted as opening. Only the state gives it, and every one
+/// comes back as opened, failed or abandoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pool) struct Attempt {
+    pub(in crate::pool) reason: OpenReason,
+    pub(in crate::pool) began: Instant,
 }
 
 /// Why an acquire is turned away.
@@ -33,8 +43,7 @@ pub(in crate::pool) enum Refusal {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::pool) enum Dial {
-    /// Open one, already counted as opening.
-    Open(OpenReason),
+    Open(Attempt),
     /// Look again at this instant.
     At(Instant),
     /// Nothing, until something changes.

@@ -58,6 +58,9 @@ impl<T, S, W> State<T, S, W> {
             self.counters.waits.rotate();
             self.counters.uses.rotate();
         }
+        if self.waits_in_vain(now) {
+            self.orders.push(Order::Dial);
+        }
         self.assess(now);
     }
 

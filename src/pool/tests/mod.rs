@@ -1,6 +1,10 @@
 //! The pool against a scripted connector and a paused clock.
 
 mod acquiring;
+mod cancelling;
+mod ending;
+mod living;
+mod queueing;
 pub(super) mod schedule;
 mod scripted;
 

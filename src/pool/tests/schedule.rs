@@ -79,11 +79,11 @@ fn model_pool(size: u32) -> Arc<Shared<Scripted>> {
 
 fn open(shared: &Arc<Shared<Scripted>>) {
     let dial = shared.with_state(|state| state.dial(Instant::now()));
-    let state::Dial::Open(reason) = dial else { return };
+    let state::Dial::Open(attempt) = dial else { return };
     let link = future::block_on(shared.connector.open()).unwrap();
     let session = link.id;
     let served =
-        shared.with_state(|state| state.opened(link, session, reason, 0.0, Instant::now()));
+        shared.with_state(|state| state.opened(attempt, link, session, 0.0, Instant::now()));
     shared.serve(served);
 }
 

@@ -56,8 +56,13 @@ impl Bench {
     }
 
     fn open(&mut self, id: u32) -> Option<&'static str> {
-        self.state.opening += 1;
-        let served = self.state.opened(id, id, OpenReason::MinSize, 0.0, self.now);
+        let attempt = Attempt { reason: OpenReason::MinSize, began: self.now };
+        self.state.attempts.push(attempt);
+        self.opened(attempt, id)
+    }
+
+    fn opened(&mut self, attempt: Attempt, id: u32) -> Option<&'static str> {
+        let served = self.state.opened(attempt, id, id, 0.0, self.now);
         self.keep(served)
     }
 
@@ -108,8 +113,16 @@ impl Bench {
         self.state.dial(self.now)
     }
 
-    fn fail_to_open(&mut self) -> Outage {
-        self.state.open_failed(broken(), OpenReason::Waiters, 0.5, self.now)
+    /// The permission to open a connection for `reason`.
+    fn permission(&mut self, reason: OpenReason) -> Attempt {
+        match self.dial() {
+            Dial::Open(attempt) if attempt.reason == reason => attempt,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn fail_to_open(&mut self, attempt: Attempt) -> Outage {
+        self.state.open_failed(attempt, broken(), 0.5, self.now)
     }
 }
 
@@ -138,29 +151,51 @@ fn a_returned_connection_goes_to_the_first_in_line() {
 fn a_new_connection_serves_the_line_too() {
     let mut bench = Bench::new(config());
     bench.wait("first");
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
-    let served = bench.state.opened(1, 1, OpenReason::Waiters, 0.0, bench.now);
-    assert_eq!(bench.keep(served), Some("first"));
+    let attempt = bench.permission(OpenReason::Waiters);
+    assert_eq!(bench.opened(attempt, 1), Some("first"));
 }
 
 #[test]
 fn dials_what_is_missing_and_no_more() {
     let mut bench = Bench::new(config());
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
+    let first = bench.permission(OpenReason::MinSize);
     assert_eq!(bench.dial(), Dial::Rest, "one on its way is enough for min_size");
     for name in ["a", "b", "c", "d"] {
         bench.wait(name);
     }
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    let second = bench.permission(OpenReason::Waiters);
     assert_eq!(bench.dial(), Dial::Rest, "two at once is the limit");
     let full = bench.state.wait("e", borrower(), bench.now);
     assert!(matches!(full, Err(Refusal::QueueFull { limit: 4 })));
-    for (id, name) in [(1, "a"), (2, "b")] {
-        let served = bench.state.opened(id, id, OpenReason::Waiters, 0.0, bench.now);
-        assert_eq!(bench.keep(served), Some(name));
-    }
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    assert_eq!(bench.opened(first, 1), Some("a"));
+    assert_eq!(bench.opened(second, 2), Some("b"));
+    bench.permission(OpenReason::Waiters);
     assert_eq!(bench.dial(), Dial::Rest, "max_size is reached");
+}
+
+#[test]
+fn an_attempt_that_hangs_is_not_counted_on() {
+    let mut bench = Bench::new(config());
+    bench.wait("a");
+    bench.permission(OpenReason::Waiters);
+    bench.pass(Duration::from_millis(999));
+    assert_eq!(bench.dial(), Dial::Rest);
+    bench.pass(Duration::from_millis(1));
+    bench.permission(OpenReason::Waiters);
+    assert_eq!(bench.dial(), Dial::Rest, "the second is young");
+}
+
+#[test]
+fn attempts_that_were_under_way_together_are_one_failure() {
+    let mut bench = Bench::new(config());
+    bench.wait("a");
+    bench.wait("b");
+    let (first, second) =
+        (bench.permission(OpenReason::Waiters), bench.permission(OpenReason::Waiters));
+    bench.pass(Duration::from_millis(5));
+    let one = bench.fail_to_open(first);
+    let two = bench.fail_to_open(second);
+    assert_eq!((one.attempts, two.attempts, one.retry_at), (1, 1, two.retry_at));
 }
 
 #[test]
@@ -175,16 +210,16 @@ fn surplus_connects_are_not_begun_when_a_return_served_the_line() {
 fn a_failed_attempt_fails_the_line_only_when_nobody_could_serve_it() {
     let mut bench = Bench::in_use(config(), 1);
     bench.wait("a");
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
-    let outage = bench.fail_to_open();
+    let attempt = bench.permission(OpenReason::Waiters);
+    let outage = bench.fail_to_open(attempt);
     assert!(!bench.orders().iter().any(|order| matches!(order, Order::Refuse(..))));
     assert_eq!(bench.dial(), Dial::At(outage.retry_at));
 
     // The lease that could serve is still out at the second failure, and nothing has answered since.
     bench.now = outage.retry_at;
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    let attempt = bench.permission(OpenReason::Waiters);
     assert_eq!(bench.dial(), Dial::Rest, "one attempt stands for all");
-    bench.fail_to_open();
+    bench.fail_to_open(attempt);
     let refused = bench.orders().into_iter().find_map(|order| match order {
         Order::Refuse(name, Refusal::Outage(outage)) => Some((name, outage.attempts)),
         _ => None,
@@ -199,12 +234,12 @@ fn a_session_that_answered_keeps_the_line_through_an_outage() {
     let mut bench = Bench::in_use(config(), 2);
     bench.wait("a");
     bench.wait("b");
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
-    bench.now = bench.fail_to_open().retry_at;
+    let attempt = bench.permission(OpenReason::Waiters);
+    bench.now = bench.fail_to_open(attempt).retry_at;
     bench.leased[1].proven_at = bench.now;
     assert_eq!(bench.give_back(Fitness::Fit), Some("a"));
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
-    bench.fail_to_open();
+    let attempt = bench.permission(OpenReason::Waiters);
+    bench.fail_to_open(attempt);
     assert_eq!(bench.state.gauges().waiting, 1, "the database serves those who are inside");
 }
 
@@ -212,19 +247,18 @@ fn a_session_that_answered_keeps_the_line_through_an_outage() {
 fn an_opened_connection_ends_the_outage_and_the_count_of_failures() {
     let mut bench = Bench::new(config());
     for expected in [1, 2, 4, 8, 16, 16] {
-        assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
-        let outage = bench.fail_to_open();
+        let attempt = bench.permission(OpenReason::MinSize);
+        let outage = bench.fail_to_open(attempt);
         assert_eq!(outage.retry_at - bench.now, Duration::from_secs(expected));
         bench.now = outage.retry_at;
     }
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
-    let served = bench.state.opened(1, 1, OpenReason::MinSize, 0.0, bench.now);
-    assert!(served.is_none() && bench.state.outage().is_none());
+    let attempt = bench.permission(OpenReason::MinSize);
+    assert!(bench.opened(attempt, 1).is_none() && bench.state.outage().is_none());
     bench.take();
     bench.give_back(Fitness::Unfit(CloseReason::Broken));
     bench.state.closed();
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::MinSize));
-    assert_eq!(bench.fail_to_open().attempts, 1);
+    let attempt = bench.permission(OpenReason::MinSize);
+    assert_eq!(bench.fail_to_open(attempt).attempts, 1);
 }
 
 #[test]
@@ -341,8 +375,8 @@ fn an_unfilled_pool_shrinks_without_debt() {
     for name in ["a", "b", "c", "d"] {
         bench.wait(name);
     }
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Waiters));
+    bench.permission(OpenReason::Waiters);
+    bench.permission(OpenReason::Waiters);
     assert_eq!(bench.dial(), Dial::Rest);
 }
 
@@ -367,14 +401,13 @@ fn an_outage_of_the_whole_pool_goes_through_recovering_to_healthy() {
     assert_eq!(bench.state.phase(), Phase::Unhealthy);
     bench.state.closed();
     bench.state.closed();
-    assert!(matches!(bench.dial(), Dial::Open(_)));
+    let attempt = bench.permission(OpenReason::MinSize);
     assert_eq!(bench.state.phase(), Phase::Recovering);
-    bench.now = bench.fail_to_open().retry_at;
+    bench.now = bench.fail_to_open(attempt).retry_at;
     assert_eq!(bench.state.phase(), Phase::Unhealthy);
     for (id, expected) in [(7, Phase::Recovering), (8, Phase::Healthy)] {
-        assert!(matches!(bench.dial(), Dial::Open(_)));
-        let served = bench.state.opened(id, id, OpenReason::MinSize, 0.0, bench.now);
-        bench.keep(served);
+        let attempt = bench.permission(OpenReason::MinSize);
+        bench.opened(attempt, id);
         assert_eq!(bench.state.phase(), expected);
     }
 }
@@ -383,8 +416,8 @@ fn an_outage_of_the_whole_pool_goes_through_recovering_to_healthy() {
 fn a_pool_that_cannot_start_is_unhealthy_after_three_attempts() {
     let mut bench = Bench::new(config());
     for expected in [Phase::Initializing, Phase::Initializing, Phase::Unhealthy] {
-        assert!(matches!(bench.dial(), Dial::Open(_)));
-        bench.now = bench.fail_to_open().retry_at;
+        let attempt = bench.permission(OpenReason::MinSize);
+        bench.now = bench.fail_to_open(attempt).retry_at;
         assert_eq!(bench.state.phase(), expected);
     }
     assert!(bench.state.start_failed());

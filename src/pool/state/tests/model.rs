@@ -66,7 +66,7 @@ struct Model {
     idle: Vec<u32>,
     leased: Vec<Box<Slot<u32>>>,
     caring: Vec<Box<Slot<u32>>>,
-    opening: Vec<OpenReason>,
+    opening: Vec<Attempt>,
     closing: u32,
     /// Leases that the pool took back while their holders still have them.
     lost: Vec<Box<Slot<u32>>>,
@@ -138,25 +138,25 @@ impl Model {
                 self.state.closed();
             }
             Step::Dial => {
-                if let Dial::Open(reason) = self.state.dial(self.now) {
+                if let Dial::Open(attempt) = self.state.dial(self.now) {
                     prop_assert!(self.total() < self.max_size, "opened beyond max_size");
-                    self.opening.push(reason);
+                    self.opening.push(attempt);
                 }
             }
             Step::Opened => {
-                if let Some(reason) = self.opening.pop() {
+                if let Some(attempt) = self.opening.pop() {
                     self.names += 1;
-                    served = self.state.opened(self.names, self.names, reason, 0.5, self.now);
+                    served = self.state.opened(attempt, self.names, self.names, 0.5, self.now);
                 }
             }
             Step::Failed => {
-                if let Some(reason) = self.opening.pop() {
-                    drop(self.state.open_failed(broken(), reason, 0.5, self.now));
+                if let Some(attempt) = self.opening.pop() {
+                    drop(self.state.open_failed(attempt, broken(), 0.5, self.now));
                 }
             }
             Step::Abandoned => {
-                if let Some(reason) = self.opening.pop() {
-                    self.state.open_abandoned(reason);
+                if let Some(attempt) = self.opening.pop() {
+                    self.state.open_abandoned(attempt);
                 }
             }
             Step::Pass(millis) => {

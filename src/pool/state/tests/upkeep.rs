@@ -76,10 +76,9 @@ fn an_expired_connection_is_replaced_before_it_is_retired() {
     bench.pass(Duration::from_mins(1));
     bench.give_back(Fitness::Fit);
     assert_eq!(bench.state.gauges().idle, 1, "it serves until its replacement is there");
-    assert_eq!(bench.dial(), Dial::Open(OpenReason::Replacement));
+    let attempt = bench.permission(OpenReason::Replacement);
     assert_eq!(bench.dial(), Dial::Rest, "one replacement at a time");
-    let served = bench.state.opened(9, 9, OpenReason::Replacement, 0.0, bench.now);
-    bench.keep(served);
+    bench.opened(attempt, 9);
     bench.tick();
     assert_eq!(bench.closes(), [(0, CloseReason::Lifetime)]);
     assert_eq!(bench.state.gauges().idle, 1);
@@ -117,9 +116,10 @@ fn lifetimes_are_drawn_once_and_spread_over_a_fifth() {
     let mut bench = Bench::new(quiet(100, 100));
     let lifetime = Config::default().max_lifetime;
     for id in 0..100 {
-        bench.state.opening += 1;
+        let attempt = Attempt { reason: OpenReason::MinSize, began: bench.now };
+        bench.state.attempts.push(attempt);
         let fraction = f64::from(id) / 100.0;
-        let served = bench.state.opened(id, id, OpenReason::MinSize, fraction, bench.now);
+        let served = bench.state.opened(attempt, id, id, fraction, bench.now);
         bench.keep(served);
     }
     let drawn = |bench: &Bench| -> Vec<Instant> {
