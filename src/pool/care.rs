@@ -115,7 +115,7 @@ pub(super) fn close<C: Connect>(shared: &Arc<Shared<C>>, slot: PoolSlot<C>, reas
             shared.reaper.end(shared, session, closing);
         }
         Farewell::Polite => shared.spawn(async move {
-            let shared = &closing.0;
+            let shared = &closing.shared;
             let limit = shared.setting(|config| config.cleanup_timeout);
             let goodbye = shared.connector.close(slot.connection);
             if timeout(limit, goodbye).await.is_err() {
@@ -131,18 +131,29 @@ pub(super) fn close<C: Connect>(shared: &Arc<Shared<C>>, slot: PoolSlot<C>, reas
 }
 
 /// Lowers the count of closing connections.
-pub(super) struct Closing<C: Connect>(Arc<Shared<C>>);
+pub(super) struct Closing<C: Connect> {
+    shared: Arc<Shared<C>>,
+    /// Another connection has taken its place in the counts.
+    replaced: bool,
+}
 
 impl<C: Connect> Closing<C> {
     pub(super) fn new(shared: Arc<Shared<C>>) -> Self {
-        Self(shared)
+        Self { shared, replaced: false }
+    }
+
+    /// The count was settled together with another connection.
+    pub(super) fn replaced(mut self) {
+        self.replaced = true;
     }
 }
 
 impl<C: Connect> Drop for Closing<C> {
     fn drop(&mut self) {
-        self.0.with_state(PoolState::<C>::closed);
-        self.0.demand.notify_one();
+        if !self.replaced {
+            self.shared.with_state(PoolState::<C>::closed);
+            self.shared.demand.notify_one();
+        }
     }
 }
 

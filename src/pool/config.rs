@@ -191,6 +191,15 @@ impl Config {
     ///
     /// # Errors
     /// All violations at once.
+    ///
+    /// ```
+    /// use codebase_mcp::pool::Config;
+    ///
+    /// let wrong = Config { min_size: 20, max_waiting: 0, ..Config::default() };
+    /// let error = wrong.validate().unwrap_err().to_string();
+    /// assert!(error.contains("pool.max_waiting is 0, must be 1 to 60000"));
+    /// assert!(error.contains("lower pool.min_size to 10 or raise pool.max_size to 20"));
+    /// ```
     pub fn validate(&self) -> Result<(), ConfigError> {
         let mut errors = Vec::new();
         self.check_counts(&mut errors);

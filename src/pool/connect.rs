@@ -9,6 +9,47 @@ use super::error::CheckError;
 ///
 /// The pool puts its own time limit round every call and drops the future when the limit passes, so an
 /// implementation needs none.
+///
+/// # Example
+///
+/// A connector without a server, as tests and benches use it:
+///
+/// ```
+/// use codebase_mcp::pool::{CheckError, Config, Connect, Pool};
+///
+/// struct Nowhere;
+///
+/// impl Connect for Nowhere {
+///     type Connection = u32;
+///     type Session = u32;
+///
+///     async fn open(&self) -> Result<u32, sqlx::Error> {
+///         Ok(7)
+///     }
+///     fn session(&self, connection: &u32) -> u32 {
+///         *connection
+///     }
+///     async fn check(&self, _: &mut u32) -> Result<(), CheckError> {
+///         Ok(())
+///     }
+///     async fn reset(&self, _: &mut u32) -> Result<(), CheckError> {
+///         Ok(())
+///     }
+///     async fn close(&self, _: u32) {}
+///     async fn terminate(&self, _: &mut u32, _: &[u32]) -> Result<(), sqlx::Error> {
+///         Ok(())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let pool = Pool::new("example", Config::default(), Nowhere).unwrap();
+/// pool.ready().await.unwrap();
+/// let lease = pool.acquire().await.unwrap();
+/// assert_eq!((pool.snapshot().in_use, pool.snapshot().idle), (1, 1));
+/// drop(lease);
+/// assert_eq!(pool.snapshot().idle, 2);
+/// # });
+/// ```
 pub trait Connect: Send + Sync + 'static {
     /// One open connection.
     type Connection: Send + 'static;
@@ -48,10 +89,13 @@ pub trait Connect: Send + Sync + 'static {
     /// Takes leave of the server. Dropping the future drops the socket.
     fn close(&self, connection: Self::Connection) -> impl Future<Output = ()> + Send;
 
-    /// Ends sessions on the server whose connections are lost, and returns when they are gone. Must not end a
-    /// session that merely resembles one of them.
+    /// Ends sessions on the server whose connections are lost, by way of another connection, and returns when
+    /// they are gone. Must not end a session that merely resembles one of them.
+    ///
+    /// A connection whose `terminate` was dropped half-way is closed, never reused.
     fn terminate(
         &self,
+        connection: &mut Self::Connection,
         sessions: &[Self::Session],
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }

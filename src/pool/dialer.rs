@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::care::Closing;
 use super::connect::Connect;
 use super::error::OpenError;
 use super::shared::Shared;
@@ -81,6 +82,29 @@ fn opened<C: Connect>(shared: &Arc<Shared<C>>, attempt: Attempt, connection: C::
     );
     let served =
         shared.with_state(|state| state.opened(attempt, connection, session, fraction(), now));
+    shared.serve(served);
+}
+
+/// Takes a connection into the pool that was opened to end a lost session, in that one's place.
+pub(super) fn adopt<C: Connect>(
+    shared: &Arc<Shared<C>>,
+    connection: C::Connection,
+    place: Closing<C>,
+) {
+    let primary = shared.setting(|config| config.validation.require_primary);
+    if primary && shared.connector.is_read_only(&connection) {
+        return;
+    }
+    place.replaced();
+    let session = shared.connector.session(&connection);
+    tracing::debug!(
+        event = "pool.connection.adopted",
+        pool = %shared.name,
+        session = ?session,
+        "the connection that ended a lost session takes its place"
+    );
+    let now = Instant::now();
+    let served = shared.with_state(|state| state.adopted(connection, session, fraction(), now));
     shared.serve(served);
 }
 

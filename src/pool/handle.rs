@@ -30,6 +30,19 @@ pub struct Pool<C: Connect> {
 }
 
 /// What may differ from one acquire to the next. The default is what the configuration says.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use codebase_mcp::pool::AcquireOptions;
+///
+/// // A long piece of work is no leak, and this caller has no time to wait.
+/// let options = AcquireOptions {
+///     timeout: Some(Duration::from_millis(200)),
+///     leak_after: Some(Duration::from_secs(300)),
+/// };
+/// # assert_ne!(options, AcquireOptions::default());
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AcquireOptions {
     /// The limit of this acquire.
@@ -157,7 +170,7 @@ impl<C: Connect> Pool<C> {
         self.shared().statistics()
     }
 
-    /// Changes the bounds of the pool at once. Leases beyond a smaller `max_size` stay; their connections are
+    /// Changes the bounds of the pool at once, each from 1 to 500. Leases beyond a smaller `max_size` stay; their connections are
     /// closed as they come back, and until then no other is handed out in their place.
     ///
     /// # Errors

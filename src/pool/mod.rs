@@ -9,23 +9,49 @@
 //! - The **dialer** is the one task that decides to open connections. Opening belongs to the pool, not
 //!   to the caller, so a cancelled acquire never kills a half-made connection.
 //!
-//! # The life of a connection
+//! - **Closing** is a connection until the server's side of it is gone.
 //!
-//! ```text
-//! opening ──opened──▶ idle ◀──released── in use ──dirty, failed its check──▶ closing ──▶ gone
-//!     │                └──acquired──────────▲
-//!     └──opened while somebody waits────────┘
-//! ```
+//! `docs/pool.md` has the life of a connection, the phases of a pool, and which test holds what.
 //!
 //! # Invariants
 //!
-//! - `idle + in use + opening + closing` is at most `max_size`.
+//! - `idle + in use + opening + checking + closing` is at most `max_size`; after a shrink, at most what the
+//!   shrink found.
 //! - While a connection is idle, nobody waits.
-//! - A connection whose last statement did not run to its end, or that was left inside a transaction,
-//!   is closed and never handed on.
+//! - A connection whose last statement did not run to its end is closed and never handed on; one whose session
+//!   may have been changed is reset first.
 //!
-//! The counting is in `state`: synchronous, without a clock, returning decisions. The rest is a thin
-//! asynchronous shell that acts on them. Nothing in this module names anything else of the crate.
+//! The counting is in `state`: synchronous, without a clock, leaving orders. The rest is a thin asynchronous
+//! shell that carries them out. Nothing in this module names anything else of the crate.
+//!
+//! # Example
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use codebase_mcp::pool::{Config, PgPool, Postgres};
+//! use sqlx::postgres::PgConnectOptions;
+//!
+//! let options: PgConnectOptions = "postgres://me@localhost/code".parse()?;
+//! let config = Config { max_size: 20, ..Config::default() };
+//! let connector = Postgres::new(options, "my program", config.command_timeout);
+//! let pool = PgPool::new("main", config, connector)?;
+//! pool.ready().await?;
+//!
+//! let mut lease = pool.acquire().await?;
+//! let one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut lease).await?;
+//! let mut transaction = lease.begin().await?;
+//! sqlx::query("DELETE FROM old").execute(&mut *transaction).await?;
+//! let lease = transaction.commit().await?;
+//! drop(lease);
+//!
+//! let report = pool.shutdown().await;
+//! assert!(report.forced.is_empty());
+//! # assert_eq!(one, 1);
+//! # Ok(())
+//! # }
+//! ```
 
 mod acquire;
 mod backoff;

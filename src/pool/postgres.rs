@@ -184,18 +184,20 @@ impl Connect for Postgres {
         }
     }
 
-    async fn terminate(&self, sessions: &[SessionId]) -> Result<(), sqlx::Error> {
+    async fn terminate(
+        &self,
+        through: &mut PgSession,
+        sessions: &[SessionId],
+    ) -> Result<(), sqlx::Error> {
         let pids: Vec<i32> = sessions.iter().map(|session| session.pid).collect();
         let started: Vec<i64> = sessions.iter().map(|session| session.started).collect();
-        let mut connection = self.connect().await?;
         loop {
             let ending = sqlx::query_scalar(TERMINATE).bind(&pids).bind(&started);
-            let left: i64 = ending.fetch_one(&mut connection).await?;
+            let left: i64 = ending.fetch_one(&mut through.connection).await?;
             if left == 0 {
-                break;
+                return Ok(());
             }
             sleep(ENDING).await;
         }
-        connection.close().await
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::care::Closing;
 use super::connect::Connect;
+use super::dialer;
 use super::shared::Shared;
 
 /// Sessions to end, and the one task that does it. It runs only while there are any, and ends all that have
@@ -23,7 +24,7 @@ struct Queue<C: Connect> {
 struct Lost<C: Connect> {
     session: C::Session,
     deadline: Instant,
-    _closing: Closing<C>,
+    closing: Closing<C>,
 }
 
 impl<C: Connect> Reaper<C> {
@@ -36,7 +37,7 @@ impl<C: Connect> Reaper<C> {
         let deadline = Instant::now() + shared.setting(|config| config.cleanup_timeout);
         let idle = {
             let mut queue = self.0.lock();
-            queue.waiting.push(Lost { session, deadline, _closing: closing });
+            queue.waiting.push(Lost { session, deadline, closing });
             !std::mem::replace(&mut queue.running, true)
         };
         if idle {
@@ -60,11 +61,17 @@ impl<C: Connect> Reaper<C> {
 }
 
 /// Ends a batch of sessions. Returns those that may still be there and have time left.
-async fn reap<C: Connect>(shared: &Arc<Shared<C>>, batch: Vec<Lost<C>>) -> Vec<Lost<C>> {
+async fn reap<C: Connect>(shared: &Arc<Shared<C>>, mut batch: Vec<Lost<C>>) -> Vec<Lost<C>> {
     let sessions: Vec<C::Session> = batch.iter().map(|lost| lost.session.clone()).collect();
     let Some(first) = batch.iter().map(|lost| lost.deadline).min() else { return Vec::new() };
-    match timeout_at(first, shared.connector.terminate(&sessions)).await {
-        Ok(Ok(())) => return Vec::new(),
+    match timeout_at(first, ended(shared, &sessions)).await {
+        Ok(Ok(connection)) => {
+            // The connection that ended them takes the place of one of them.
+            if let Some(lost) = batch.pop() {
+                dialer::adopt(shared, connection, lost.closing);
+            }
+            return Vec::new();
+        }
         Ok(Err(error)) => {
             tracing::debug!(
                 event = "pool.session.not_ended",
@@ -80,6 +87,16 @@ async fn reap<C: Connect>(shared: &Arc<Shared<C>>, batch: Vec<Lost<C>>) -> Vec<L
     }
     let now = Instant::now();
     batch.into_iter().filter(|lost| lost.deadline > now).collect()
+}
+
+/// Opens a connection beyond the pool's count and ends the sessions by way of it.
+async fn ended<C: Connect>(
+    shared: &Shared<C>,
+    sessions: &[C::Session],
+) -> Result<C::Connection, sqlx::Error> {
+    let mut connection = shared.connector.open().await?;
+    shared.connector.terminate(&mut connection, sessions).await?;
+    Ok(connection)
 }
 
 /// Lets go of what is left when the task is dropped with its runtime.

@@ -58,6 +58,25 @@ impl Snapshot {
     }
 
     /// The health that the phase implies, and the rule that decided it. Being busy is no fault.
+    ///
+    /// ```
+    /// use codebase_mcp::pool::{Health, HealthReason, Phase, Snapshot};
+    ///
+    /// let busy = Snapshot {
+    ///     phase: Phase::Healthy,
+    ///     reason: HealthReason::Ok,
+    ///     idle: 0,
+    ///     in_use: 10,
+    ///     opening: 0,
+    ///     checking: 0,
+    ///     closing: 0,
+    ///     waiting: 90,
+    ///     min_size: 2,
+    ///     max_size: 10,
+    /// };
+    /// assert_eq!(busy.health(), (Health::Healthy, HealthReason::Ok));
+    /// assert_eq!(busy.to_string(), "10 in use, 0 idle, 0 opening, 0 checking, 0 closing of 10; 90 waiting");
+    /// ```
     pub fn health(&self) -> (Health, HealthReason) {
         (self.phase.health(self.idle + self.in_use + self.checking), self.reason)
     }

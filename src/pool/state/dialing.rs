@@ -63,6 +63,25 @@ impl<T, S, W> State<T, S, W> {
         now: Instant,
     ) -> Served<T, W> {
         self.attempt_over(attempt);
+        if attempt.reason == OpenReason::Replacement {
+            self.replacement = Replacement::Ready;
+        }
+        self.admitted(connection, session, fraction, now)
+    }
+
+    /// A connection that was opened to end a lost session takes that one's place.
+    pub(in crate::pool) fn adopted(
+        &mut self,
+        connection: T,
+        session: S,
+        fraction: f64,
+        now: Instant,
+    ) -> Served<T, W> {
+        self.closing -= 1;
+        self.admitted(connection, session, fraction, now)
+    }
+
+    fn admitted(&mut self, connection: T, session: S, fraction: f64, now: Instant) -> Served<T, W> {
         self.counters.opened.add(1);
         let id = self.counters.opened.get();
         let tether = Arc::new(Tether::new(now));
@@ -80,9 +99,6 @@ impl<T, S, W> State<T, S, W> {
         });
         self.outage = None;
         self.alive_at = now;
-        if attempt.reason == OpenReason::Replacement {
-            self.replacement = Replacement::Ready;
-        }
         let served = self.offer(slot, now, now);
         self.assess(now);
         served
@@ -150,6 +166,12 @@ impl<T, S, W> State<T, S, W> {
     fn promising(&self, now: Instant) -> u32 {
         let young = |attempt: &&Attempt| now.saturating_duration_since(attempt.began) < HOPE;
         u32::try_from(self.attempts.iter().filter(young).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether an attempt is due, or has just begun, whose outcome is worth waiting for.
+    pub(super) fn is_half_open(&self, now: Instant) -> bool {
+        let due = self.outage.as_ref().is_some_and(|outage| outage.retry_at <= now);
+        self.promising(now) > 0 || (due && self.opening() == 0)
     }
 
     /// Whether somebody waits behind an attempt that takes too long.

@@ -189,7 +189,7 @@ impl<T, S, W> State<T, S, W> {
             return Err(Refusal::QueueFull { limit });
         }
         match &self.outage {
-            Some(outage) if !self.somebody_could_serve(outage) => {
+            Some(outage) if !self.somebody_could_serve(outage) && !self.is_half_open(now) => {
                 Err(Refusal::Outage(outage.clone()))
             }
             _ => Ok(Wait::InLine(self.line.join(Waiting { waiter, borrower, since: now }))),
@@ -359,6 +359,8 @@ impl<T, S, W> State<T, S, W> {
             self.care(slot, Care::Probe);
         } else if let Some(reason) = self.retirement(&slot, now) {
             self.dismiss(slot, reason);
+        } else if self.needs_check(&slot, now) {
+            self.care(slot, Care::Probe);
         } else if let Some(Waiting { waiter, borrower, since }) = self.line.next() {
             self.lend(&slot, borrower, now);
             self.waited(now.saturating_duration_since(since), now);

@@ -141,6 +141,13 @@ impl<T, S, W> State<T, S, W> {
         }
     }
 
+    /// Whether a connection that is never idle at a tick has gone without a check for too long: its statements
+    /// prove that it works, not that its server may still write.
+    pub(super) fn needs_check(&self, slot: &Slot<T>, now: Instant) -> bool {
+        self.config.validation.require_primary
+            && now.saturating_duration_since(slot.checked_at) >= self.config.probe_interval
+    }
+
     fn compare_clocks(&mut self, now: Instant, wall: DateTime<Utc>) {
         let Some((last, last_wall)) = self.upkeep.clocks.replace((now, wall)) else { return };
         let passed = now.saturating_duration_since(last);

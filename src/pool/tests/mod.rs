@@ -3,10 +3,12 @@
 mod acquiring;
 mod cancelling;
 mod ending;
+mod limits;
 mod living;
 mod queueing;
 pub(super) mod schedule;
 mod scripted;
+mod texts;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::pool::{CheckError, Connect};
+use crate::pool::{CheckError, Connect, OpenError};
 
 /// What the next call does. An empty script succeeds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl Connect for Scripted {
         drop(connection);
     }
 
-    async fn terminate(&self, sessions: &[u32]) -> Result<(), sqlx::Error> {
+    async fn terminate(&self, _through: &mut Link, sessions: &[u32]) -> Result<(), sqlx::Error> {
         self.0.lock().terminated.extend(sessions);
         self.play(|script| &mut script.terminate).await
     }
@@ -171,6 +171,11 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         self.0.lock().opening -= 1;
     }
+}
+
+/// A server that refuses a connection with this SQLSTATE.
+pub(super) fn refusal(state: &'static str) -> OpenError {
+    OpenError::Failed(sqlx::Error::Database(Box::new(Refused(state))))
 }
 
 /// An error message of a server, as far as the pool looks at it.

@@ -19,6 +19,7 @@ enum Step {
     Closed,
     Dial,
     Opened,
+    Adopted,
     Failed,
     Abandoned,
     Pass(u64),
@@ -44,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => Just(Step::Closed),
         20 => Just(Step::Dial),
         20 => Just(Step::Opened),
+        4 => Just(Step::Adopted),
         4 => Just(Step::Failed),
         2 => Just(Step::Abandoned),
         10 => (0..90_000_u64).prop_map(Step::Pass),
@@ -149,6 +151,11 @@ impl Model {
                     served = self.state.opened(attempt, self.names, self.names, 0.5, self.now);
                 }
             }
+            Step::Adopted if self.closing > 0 => {
+                self.closing -= 1;
+                self.names += 1;
+                served = self.state.adopted(self.names, self.names, 0.5, self.now);
+            }
             Step::Failed => {
                 if let Some(attempt) = self.opening.pop() {
                     drop(self.state.open_failed(attempt, broken(), 0.5, self.now));
@@ -176,7 +183,7 @@ impl Model {
                 self.over_and_out = true;
                 self.state.begin_shutdown();
             }
-            Step::Cared(..) | Step::Closed | Step::Force => {}
+            Step::Cared(..) | Step::Closed | Step::Adopted | Step::Force => {}
         }
         Ok(served)
     }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::*;
+use crate::pool::config::Validation;
 
 const WALL: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
@@ -172,6 +173,18 @@ fn one_idle_connection_is_probed_each_interval_in_turns() {
     }
     probed.sort_unstable();
     assert_eq!(probed, [0, 1, 2], "each of the three once within six seconds");
+}
+
+#[test]
+fn a_connection_that_is_never_idle_is_checked_for_its_servers_role() {
+    for require_primary in [true, false] {
+        let validation = Validation { require_primary, ..Validation::default() };
+        let mut bench = Bench::in_use(Config { validation, ..config() }, 1);
+        bench.pass(Config::default().probe_interval);
+        bench.leased[0].proven_at = bench.now;
+        bench.give_back(Fitness::Fit);
+        assert_eq!(bench.state.gauges().checking, u32::from(require_primary));
+    }
 }
 
 #[test]
