@@ -5,7 +5,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Barrier;
 use tokio::time::{Instant, sleep};
-use tokio_util::task::TaskTracker;
 
 use super::*;
 

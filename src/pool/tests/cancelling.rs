@@ -151,7 +151,7 @@ async fn deadlines_that_meet_returns_start_no_storm_of_connects() {
         for _ in 0..4 {
             held.push(pool.acquire().await.unwrap());
         }
-        let waiting: Vec<_> = (0..100).map(|_| tokio::spawn(pool.acquire())).collect();
+        let waiting: Vec<_> = (0..100).map(|_| spawn(pool.acquire())).collect();
         settled().await;
         sleep(ms(100)).await;
         drop(held);
@@ -173,7 +173,7 @@ async fn deadlines_that_meet_returns_start_no_storm_of_connects() {
 async fn a_panic_while_holding_loses_nothing() {
     let pool = warm(config(1, 1), &Scripted::default()).await;
     let lease = pool.acquire().await.unwrap();
-    let task = tokio::spawn(async move {
+    let task = spawn(async move {
         let _lease = lease;
         panic!("on purpose");
     });

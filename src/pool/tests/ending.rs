@@ -9,9 +9,9 @@ async fn shutdown_waits_for_leases_and_turns_waiters_away() {
     let connector = Scripted::default();
     let pool = warm(config(1, 1), &connector).await;
     let lease = pool.acquire().await.unwrap();
-    let waiter = tokio::spawn(pool.acquire());
+    let waiter = spawn(pool.acquire());
     settled().await;
-    let ending = tokio::spawn({
+    let ending = spawn({
         let pool = pool.clone();
         async move { pool.shutdown().await }
     });
@@ -74,7 +74,7 @@ async fn shutdown_amid_acquires_dials_checks_and_resets_leaves_nothing() {
     let acquires: Vec<_> = (0..20)
         .map(|number| {
             let pool = pool.clone();
-            tokio::spawn(async move {
+            spawn(async move {
                 let mut lease = pool.acquire().await?;
                 sleep(ms(number)).await;
                 if number % 2 == 0 {
@@ -103,7 +103,7 @@ async fn shutting_down_twice_at_once_and_half_way_comes_to_the_same_end() {
     let lease = pool.acquire().await.unwrap();
     assert!(timeout(secs(1), pool.shutdown()).await.is_err(), "dropped half-way");
     assert_eq!(pool.snapshot().phase, Phase::ShuttingDown);
-    let (first, second) = (tokio::spawn(shut(pool.clone())), tokio::spawn(shut(pool.clone())));
+    let (first, second) = (spawn(shut(pool.clone())), spawn(shut(pool.clone())));
     sleep(secs(2)).await;
     drop(lease);
     for report in [first.await.unwrap(), second.await.unwrap(), pool.shutdown().await] {
@@ -138,7 +138,7 @@ async fn dropping_the_last_handle_closes_everything() {
 #[tokio::test(start_paused = true)]
 async fn a_pool_that_is_shut_down_while_it_starts_says_so() {
     let pool = pool(config(1, 1), &Scripted::opening([Act::Never]));
-    let starting = tokio::spawn({
+    let starting = spawn({
         let pool = pool.clone();
         async move { pool.ready().await }
     });

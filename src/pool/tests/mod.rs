@@ -8,11 +8,14 @@ mod living;
 mod queueing;
 pub(super) mod schedule;
 mod scripted;
+mod simulation;
 mod texts;
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use scripted::{Act, Scripted};
@@ -30,6 +33,10 @@ async fn warm(config: Config, connector: &Scripted) -> Pool<Scripted> {
     let pool = pool(config, connector);
     pool.ready().await.unwrap();
     pool
+}
+
+fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    TaskTracker::new().spawn(task)
 }
 
 /// Lets the pool's tasks run until they all wait for something.

@@ -15,7 +15,7 @@ async fn a_hundred_greedy_tasks_get_the_same_share() {
     let tasks: Vec<_> = (0..100)
         .map(|number| {
             let (pool, total) = (pool.clone(), Arc::clone(&total));
-            tokio::spawn(async move {
+            spawn(async move {
                 while total.lock().iter().sum::<u32>() < 20_000 {
                     let lease = pool.acquire().await.unwrap();
                     tokio::task::yield_now().await;
@@ -37,7 +37,7 @@ async fn a_hundred_greedy_tasks_get_the_same_share() {
 async fn one_who_holds_for_long_again_and_again_lets_the_others_through_in_order() {
     let pool = warm(config(1, 1), &Scripted::default()).await;
     let order = Arc::new(Mutex::new(Vec::new()));
-    let hog = tokio::spawn({
+    let hog = spawn({
         let pool = pool.clone();
         async move {
             for _ in 0..3 {
@@ -51,7 +51,7 @@ async fn one_who_holds_for_long_again_and_again_lets_the_others_through_in_order
     let others: Vec<_> = (0..20)
         .map(|number| {
             let (pool, order) = (pool.clone(), Arc::clone(&order));
-            tokio::spawn(async move {
+            spawn(async move {
                 sleep(ms(number)).await;
                 let lease = pool.acquire().await.unwrap();
                 order.lock().push(number);
@@ -98,7 +98,7 @@ async fn waiters_are_served_although_every_returned_connection_is_broken() {
     let tasks: Vec<_> = (0..50)
         .map(|_| {
             let pool = pool.clone();
-            tokio::spawn(async move {
+            spawn(async move {
                 let mut lease = pool.acquire().await.unwrap();
                 lease.parts().1.broke();
             })
@@ -121,7 +121,7 @@ async fn tasks_that_acquire_twice_time_out_with_the_holders_named() {
     let tasks: Vec<_> = (0..3)
         .map(|_| {
             let (pool, together) = (pool.clone(), Arc::clone(&together));
-            tokio::spawn(async move {
+            spawn(async move {
                 let first = pool.acquire().await.unwrap();
                 together.wait().await;
                 (pool.acquire().await.unwrap_err(), first)
@@ -146,11 +146,11 @@ async fn tasks_that_acquire_twice_time_out_with_the_holders_named() {
 async fn a_thousand_waiters_cost_no_time_of_the_processor() {
     let pool = warm(config(1, 1), &Scripted::default()).await;
     let held = pool.acquire().await.unwrap();
-    let waiting: Vec<_> = (0..1000).map(|_| tokio::spawn(pool.acquire())).collect();
+    let waiting: Vec<_> = (0..1000).map(|_| spawn(pool.acquire())).collect();
     settled().await;
     assert_eq!(pool.snapshot().waiting, 1000);
     let before = processor_ticks();
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     sleep(ms(1000)).await;
     // A tick is a hundredth of a second, so this is a tenth of the time that passed.
     let (used, passed) = (processor_ticks() - before, started.elapsed().as_millis() / 10);
@@ -177,7 +177,7 @@ async fn a_burst_is_served_by_what_is_there_and_opens_hardly_anything() {
     let requests: Vec<_> = (0..50)
         .map(|_| {
             let pool = pool.clone();
-            tokio::spawn(async move {
+            spawn(async move {
                 let lease = pool.acquire().await.unwrap();
                 sleep(ms(2)).await;
                 drop(lease);

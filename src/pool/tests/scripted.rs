@@ -184,7 +184,7 @@ pub(super) fn refusal(state: &'static str) -> OpenError {
 struct Refused(&'static str);
 
 impl sqlx::error::DatabaseError for Refused {
-    fn message(&self) -> &str {
+    fn message(&self) -> &'static str {
         "refused"
     }
 

@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use super::*;
 
-fn snapshot() -> Box<Snapshot> {
-    Box::new(Snapshot {
+fn snapshot() -> Snapshot {
+    Snapshot {
         phase: Phase::Degraded,
         reason: HealthReason::RecentError,
         idle: 0,
@@ -21,7 +21,7 @@ fn snapshot() -> Box<Snapshot> {
         waiting: 7,
         min_size: 2,
         max_size: 10,
-    })
+    }
 }
 
 fn io_error() -> sqlx::Error {
@@ -53,29 +53,29 @@ fn every_acquire_error_says_what_happened_why_and_what_to_do() {
     let errors = [
         AcquireError::TimedOut {
             waited: ms(250),
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
             holders: Holders::default(),
             last_error: None,
         },
         AcquireError::TimedOut {
             waited: secs(30),
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
             holders: holders(),
             last_error: Some("connecting took longer than 10 s".to_owned()),
         },
         AcquireError::Validation {
             waited: secs(30),
             cause: CheckError::TimedOut { limit: secs(1) },
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
         },
         AcquireError::Unavailable(Unavailable {
             cause: cause(),
             retry_after: ms(3900),
             attempts: 3,
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
         }),
-        AcquireError::QueueFull { limit: 10_000, snapshot: snapshot() },
-        AcquireError::Closed { snapshot: snapshot() },
+        AcquireError::QueueFull { limit: 10_000, snapshot: Box::new(snapshot()) },
+        AcquireError::Closed { snapshot: Box::new(snapshot()) },
     ];
     insta::with_settings!({ filters => vec![(r"FILE:\d+", "FILE:LINE")] }, {
         insta::assert_snapshot!(told(&errors));
@@ -100,7 +100,7 @@ fn every_other_error_says_so_too() {
         let start = StartError::Initialization {
             attempts: 3,
             cause: Arc::new(OpenError::TimedOut { limit: secs(10) }),
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
         };
         writeln!(text, "open: {error}\n  clients: {}", error.public_cause()).unwrap();
         if matches!(error, OpenError::TimedOut { .. }) {

@@ -13,11 +13,13 @@ use crate::pool::reason::OpenReason;
 
 type Numbers = State<u32, u32, &'static str>;
 
+type Lent = Box<Slot<u32>>;
+
 /// A state whose clock the test holds, with the connections that are out.
 struct Bench {
     state: Numbers,
     now: Instant,
-    leased: Vec<Box<Slot<u32>>>,
+    leased: Vec<Lent>,
 }
 
 fn config() -> Config {
@@ -102,9 +104,9 @@ impl Bench {
     fn closes(&mut self) -> Vec<(u32, CloseReason)> {
         let orders = self.orders().into_iter();
         orders
-            .filter_map(|order| match order {
-                Order::Close(slot, reason) => Some((slot.connection, reason)),
-                _ => None,
+            .filter_map(|order| {
+                let Order::Close(slot, reason) = order else { return None };
+                Some((slot.connection, reason))
             })
             .collect()
     }
@@ -115,10 +117,9 @@ impl Bench {
 
     /// The permission to open a connection for `reason`.
     fn permission(&mut self, reason: OpenReason) -> Attempt {
-        match self.dial() {
-            Dial::Open(attempt) if attempt.reason == reason => attempt,
-            other => panic!("{other:?}"),
-        }
+        let Dial::Open(attempt) = self.dial() else { panic!("no permission") };
+        assert_eq!(attempt.reason, reason);
+        attempt
     }
 
     fn fail_to_open(&mut self, attempt: Attempt) -> Outage {
@@ -220,9 +221,9 @@ fn a_failed_attempt_fails_the_line_only_when_nobody_could_serve_it() {
     let attempt = bench.permission(OpenReason::Waiters);
     assert_eq!(bench.dial(), Dial::Rest, "one attempt stands for all");
     bench.fail_to_open(attempt);
-    let refused = bench.orders().into_iter().find_map(|order| match order {
-        Order::Refuse(name, Refusal::Outage(outage)) => Some((name, outage.attempts)),
-        _ => None,
+    let refused = bench.orders().into_iter().find_map(|order| {
+        let Order::Refuse(name, Refusal::Outage(outage)) = order else { return None };
+        Some((name, outage.attempts))
     });
     assert_eq!(refused, Some(("a", 2)));
     let late = bench.state.wait("b", borrower(), bench.now);
@@ -270,9 +271,9 @@ fn a_bad_connection_puts_the_older_idle_ones_in_doubt() {
     bench.give_back(Fitness::Unfit(CloseReason::CheckTimedOut));
     let gauges = bench.state.gauges();
     assert_eq!((gauges.idle, gauges.checking, gauges.closing), (0, 2, 1));
-    let cared = bench.orders().into_iter().filter_map(|order| match order {
-        Order::Care(slot, Care::Probe) => Some(slot),
-        _ => None,
+    let cared = bench.orders().into_iter().filter_map(|order| {
+        let Order::Care(slot, Care::Probe) = order else { return None };
+        Some(slot)
     });
     let cared: Vec<_> = cared.collect();
     assert_eq!(cared.len(), 2);

@@ -66,12 +66,12 @@ struct Model {
     waiting: VecDeque<(Ticket, u64)>,
     /// Connections, by where they are. `idle` has the one that came back last at its end.
     idle: Vec<u32>,
-    leased: Vec<Box<Slot<u32>>>,
-    caring: Vec<Box<Slot<u32>>>,
+    leased: Vec<Lent>,
+    caring: Vec<Lent>,
     opening: Vec<Attempt>,
     closing: u32,
     /// Leases that the pool took back while their holders still have them.
-    lost: Vec<Box<Slot<u32>>>,
+    lost: Vec<Lent>,
     names: u32,
     arrivals: u64,
     over_and_out: bool,
@@ -109,7 +109,6 @@ impl Model {
     }
 
     fn act(&mut self, step: Step) -> Result<Served<u32, u64>, TestCaseError> {
-        let mut served = None;
         match step {
             Step::Take => self.take()?,
             Step::Wait => self.wait()?,
@@ -119,52 +118,21 @@ impl Model {
                     prop_assert!(!self.state.leave(ticket));
                 }
             }
-            Step::Return(which, fitness) if which < self.leased.len() => {
-                let mut slot = self.leased.swap_remove(which);
-                slot.proven_at = self.now;
-                served = self.state.returned(slot, fitness, self.now);
-            }
-            Step::Return(..) => {
-                if let Some(slot) = self.lost.pop() {
-                    // Whatever its holder has done with it, nobody else gets it.
-                    prop_assert!(self.state.returned(slot, Fitness::Fit, self.now).is_none());
-                }
-            }
+            Step::Return(which, fitness) => return self.give_back(which, fitness),
             Step::Cared(which, well) if which < self.caring.len() => {
                 let slot = self.caring.swap_remove(which);
                 let outcome = if well { Ok(()) } else { Err(CloseReason::CheckFailed) };
-                served = self.state.cared(slot, outcome, self.now, self.now);
+                return Ok(self.state.cared(slot, outcome, self.now, self.now));
             }
             Step::Closed if self.closing > 0 => {
                 self.closing -= 1;
                 self.state.closed();
             }
-            Step::Dial => {
-                if let Dial::Open(attempt) = self.state.dial(self.now) {
-                    prop_assert!(self.total() < self.max_size, "opened beyond max_size");
-                    self.opening.push(attempt);
-                }
-            }
-            Step::Opened => {
-                if let Some(attempt) = self.opening.pop() {
-                    self.names += 1;
-                    served = self.state.opened(attempt, self.names, self.names, 0.5, self.now);
-                }
-            }
+            Step::Dial | Step::Opened | Step::Failed | Step::Abandoned => return self.dial(step),
             Step::Adopted if self.closing > 0 => {
                 self.closing -= 1;
                 self.names += 1;
-                served = self.state.adopted(self.names, self.names, 0.5, self.now);
-            }
-            Step::Failed => {
-                if let Some(attempt) = self.opening.pop() {
-                    drop(self.state.open_failed(attempt, broken(), 0.5, self.now));
-                }
-            }
-            Step::Abandoned => {
-                if let Some(attempt) = self.opening.pop() {
-                    self.state.open_abandoned(attempt);
-                }
+                return Ok(self.state.adopted(self.names, self.names, 0.5, self.now));
             }
             Step::Pass(millis) => {
                 self.now += Duration::from_millis(millis);
@@ -185,7 +153,45 @@ impl Model {
             }
             Step::Cared(..) | Step::Closed | Step::Adopted | Step::Force => {}
         }
-        Ok(served)
+        Ok(None)
+    }
+
+    fn dial(&mut self, step: Step) -> Result<Served<u32, u64>, TestCaseError> {
+        if let Step::Dial = step {
+            if let Dial::Open(attempt) = self.state.dial(self.now) {
+                prop_assert!(self.total() < self.max_size, "opened beyond max_size");
+                self.opening.push(attempt);
+            }
+            return Ok(None);
+        }
+        let Some(attempt) = self.opening.pop() else { return Ok(None) };
+        if let Step::Opened = step {
+            self.names += 1;
+            return Ok(self.state.opened(attempt, self.names, self.names, 0.5, self.now));
+        }
+        if let Step::Failed = step {
+            drop(self.state.open_failed(attempt, broken(), 0.5, self.now));
+        } else {
+            self.state.open_abandoned(attempt);
+        }
+        Ok(None)
+    }
+
+    fn give_back(
+        &mut self,
+        which: usize,
+        fitness: Fitness,
+    ) -> Result<Served<u32, u64>, TestCaseError> {
+        if which < self.leased.len() {
+            let mut slot = self.leased.swap_remove(which);
+            slot.proven_at = self.now;
+            return Ok(self.state.returned(slot, fitness, self.now));
+        }
+        if let Some(slot) = self.lost.pop() {
+            // Whatever its holder has done with it, nobody else gets it.
+            prop_assert!(self.state.returned(slot, Fitness::Fit, self.now).is_none());
+        }
+        Ok(None)
     }
 
     fn take(&mut self) -> Result<(), TestCaseError> {

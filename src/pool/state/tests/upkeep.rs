@@ -26,9 +26,9 @@ impl Bench {
     fn events(&mut self) -> Vec<Event> {
         let orders = self.orders().into_iter();
         orders
-            .filter_map(|order| match order {
-                Order::Tell(event) => Some(event),
-                _ => None,
+            .filter_map(|order| {
+                let Order::Tell(event) = order else { return None };
+                Some(event)
             })
             .collect()
     }
@@ -39,9 +39,9 @@ impl Bench {
     fn leaks(&mut self) -> Vec<u32> {
         let events = self.events().into_iter();
         events
-            .filter_map(|event| match event {
-                Event::Leaked(leak) => Some(leak.warning),
-                _ => None,
+            .filter_map(|event| {
+                let Event::Leaked(leak) = event else { return None };
+                Some(leak.warning)
             })
             .collect()
     }
