@@ -187,8 +187,10 @@ async fn a_life_with_an_outage_is_told_change_by_change() {
     let _logging = log.start();
     let connector = Scripted::default();
     let pool = warm(config(1, 2), &connector).await;
+    // The probe fails after two seconds; attempts follow at once and a second later, and the third, two seconds
+    // after that, succeeds.
     connector.0.lock().otherwise = Some(Act::Fail);
-    sleep(secs(5)).await;
+    sleep(secs(4)).await;
     connector.0.lock().otherwise = None;
     sleep(secs(5)).await;
     let mut lease = pool.acquire().await.unwrap();
