@@ -120,10 +120,11 @@ async fn tracked<T>(
     track.sent();
     let mut statement = pin!(statement);
     let outcome = poll_fn(|cx| match track.poll_cut(cx.waker()) {
-        Some(cut) => Poll::Ready(Err(taken_back(cut))),
-        None => statement.as_mut().poll(cx),
+        Some(cut) => Poll::Ready(Err(cut)),
+        None => statement.as_mut().poll(cx).map(Ok),
     })
     .await;
+    let outcome = outcome.map_err(|cut| taken_back(cut, &mut track))?;
     match &outcome {
         Ok(_) => track.answered(),
         Err(error) => judge(error, &mut track),
@@ -145,10 +146,10 @@ impl Stream for Tracked<'_> {
         if !std::mem::replace(&mut self.sent, true) {
             self.track.sent();
         }
-        let item = match self.track.poll_cut(cx.waker()) {
-            Some(cut) => Some(Err(taken_back(cut))),
-            None => ready!(self.inner.as_mut().poll_next(cx)),
-        };
+        if let Some(cut) = self.track.poll_cut(cx.waker()) {
+            return Poll::Ready(Some(Err(taken_back(cut, &mut self.track))));
+        }
+        let item = ready!(self.inner.as_mut().poll_next(cx));
         match &item {
             Some(Ok(_)) => {}
             Some(Err(error)) => judge(error, &mut self.track),
@@ -189,7 +190,8 @@ fn judge(error: &sqlx::Error, track: &mut Track<'_>) {
     }
 }
 
-fn taken_back(cut: Cut) -> sqlx::Error {
+fn taken_back(cut: Cut, track: &mut Track<'_>) -> sqlx::Error {
+    track.cut(cut);
     let (kind, text) = (std::io::ErrorKind::ConnectionAborted, cut.as_str());
     sqlx::Error::Io(std::io::Error::new(kind, text))
 }

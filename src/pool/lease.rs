@@ -101,7 +101,7 @@ impl Usage {
 
     fn fitness(&self) -> Fitness {
         match self.wear {
-            Fitness::Unfit(CloseReason::Broken) => self.wear,
+            Fitness::Unfit(CloseReason::Broken | CloseReason::Silent) => self.wear,
             _ if self.in_flight => Fitness::Unfit(CloseReason::Abandoned),
             Fitness::Unfit(_) => self.wear,
             _ if self.transaction != InTransaction::No => Fitness::Soiled,
@@ -129,6 +129,15 @@ impl Track<'_> {
         self.usage.in_flight = false;
         self.usage.proven_at = Some(Instant::now());
         self.tether.answered();
+    }
+
+    /// The pool took the connection back. What the server makes of the statement is unknown.
+    pub(super) fn cut(&mut self, cut: Cut) {
+        match cut {
+            Cut::Silent => self.usage.unfit(CloseReason::Silent),
+            // The state has let go of the connection already.
+            Cut::Shutdown | Cut::Reclaimed => {}
+        }
     }
 
     /// The session broke under the statement.

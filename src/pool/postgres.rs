@@ -43,10 +43,16 @@ const ENDING: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Postgres {
     name: String,
-    command_timeout: Duration,
-    options: Mutex<PgConnectOptions>,
+    settings: Mutex<Settings>,
     /// Whether the server takes [`CLIENT_CHECK`]; some platforms cannot watch a socket.
     watches_clients: AtomicBool,
+}
+
+/// What may change while connections are open; it holds for those that are opened later.
+#[derive(Debug, Clone)]
+struct Settings {
+    options: PgConnectOptions,
+    command_timeout: Duration,
 }
 
 /// An open connection to PostgreSQL.
@@ -86,15 +92,19 @@ impl Postgres {
     pub fn new(options: PgConnectOptions, name: &str, command_timeout: Duration) -> Self {
         Self {
             name: name.to_owned(),
-            command_timeout,
-            options: Mutex::new(options),
+            settings: Mutex::new(Settings { options, command_timeout }),
             watches_clients: AtomicBool::new(true),
         }
     }
 
     /// Uses other options for every connection from now on, such as a new password.
     pub fn set_options(&self, options: PgConnectOptions) {
-        *self.options.lock() = options;
+        self.settings.lock().options = options;
+    }
+
+    /// Limits the statements of every connection from now on. Open ones keep the limit that they have.
+    pub fn set_command_timeout(&self, command_timeout: Duration) {
+        self.settings.lock().command_timeout = command_timeout;
     }
 
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
@@ -109,12 +119,12 @@ impl Postgres {
     }
 
     fn session_options(&self, watch: bool) -> PgConnectOptions {
-        let limit = self.command_timeout.as_millis().to_string();
+        let Settings { options, command_timeout } = self.settings.lock().clone();
+        let limit = command_timeout.as_millis().to_string();
         let settings = [
             ("statement_timeout", limit.as_str()),
             ("idle_in_transaction_session_timeout", limit.as_str()),
         ];
-        let options = self.options.lock().clone();
         let options = options.application_name(&self.name).options(settings);
         if watch { options.options([CLIENT_CHECK]) } else { options }
     }

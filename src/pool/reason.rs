@@ -20,6 +20,8 @@ pub enum CloseReason {
     Abandoned,
     /// The session broke: an I/O error, or the server ended it.
     Broken,
+    /// A statement got no answer, not even that it took too long.
+    Silent,
     /// The driver connection was used behind the pool's back, so its session state is unknown.
     Untracked,
     /// The session's prepared statements no longer fit the schema.
@@ -61,9 +63,10 @@ impl OpenReason {
 
 impl CloseReason {
     /// Every reason, in the order of their counters.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Abandoned,
         Self::Broken,
+        Self::Silent,
         Self::Untracked,
         Self::StalePlan,
         Self::CheckFailed,
@@ -84,6 +87,7 @@ impl CloseReason {
         match self {
             Self::Abandoned => "abandoned",
             Self::Broken => "broken",
+            Self::Silent => "silent",
             Self::Untracked => "untracked",
             Self::StalePlan => "stale_plan",
             Self::CheckFailed => "check_failed",
@@ -105,6 +109,7 @@ impl CloseReason {
         match self {
             // What was done through the driver itself is not known to have ended.
             Self::Abandoned
+            | Self::Silent
             | Self::Untracked
             | Self::CheckTimedOut
             | Self::ResetFailed
@@ -124,7 +129,11 @@ impl CloseReason {
     /// Whether this end says that other connections may be dead too.
     pub(super) fn implicates_others(self) -> bool {
         match self {
-            Self::Broken | Self::CheckFailed | Self::ReadOnly | Self::CheckTimedOut => true,
+            Self::Broken
+            | Self::Silent
+            | Self::CheckFailed
+            | Self::ReadOnly
+            | Self::CheckTimedOut => true,
             Self::Abandoned
             | Self::Untracked
             | Self::StalePlan

@@ -54,6 +54,8 @@ pub(super) struct Holder {
 #[derive(Debug)]
 pub(super) struct Tether {
     opened_at: Instant,
+    /// How long a statement may be without its whole answer.
+    patience: Duration,
     cut: AtomicU8,
     /// When the running statement was sent, in milliseconds after `opened_at`, plus one; 0 while none runs.
     sent: AtomicU64,
@@ -84,9 +86,9 @@ impl Cut {
 }
 
 impl Tether {
-    pub(super) fn new(opened_at: Instant) -> Self {
+    pub(super) fn new(opened_at: Instant, patience: Duration) -> Self {
         let (cut, sent) = (AtomicU8::new(0), AtomicU64::new(0));
-        Self { opened_at, cut, sent, waker: AtomicWaker::new() }
+        Self { opened_at, patience, cut, sent, waker: AtomicWaker::new() }
     }
 
     /// Takes the connection back: the running statement and all later ones fail.
@@ -127,9 +129,10 @@ impl Tether {
         self.sent.store(0, Ordering::Relaxed);
     }
 
-    /// For how long a statement has been without its whole answer.
+    /// For how long a statement has been without its whole answer, if that is too long.
     pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
         let millis = self.sent.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(now.saturating_duration_since(self.opened_at + Duration::from_millis(millis)))
+        let sent = self.opened_at + Duration::from_millis(millis);
+        Some(now.saturating_duration_since(sent)).filter(|silence| *silence > self.patience)
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Attempt, Dial, Order, Outage, Refusal, Replacement, Served, State};
 use crate::pool::backoff;
+use crate::pool::config::STATEMENT_GRACE;
 use crate::pool::error::{ErrorClass, OpenError};
 use crate::pool::reason::OpenReason;
 use crate::pool::slot::{Slot, Tether};
@@ -84,7 +85,9 @@ impl<T, S, W> State<T, S, W> {
     fn admitted(&mut self, connection: T, session: S, fraction: f64, now: Instant) -> Served<T, W> {
         self.counters.opened.add(1);
         let id = self.counters.opened.get();
-        let tether = Arc::new(Tether::new(now));
+        // The limit that the server keeps for this connection, whatever it is for later ones.
+        let patience = self.config.command_timeout + STATEMENT_GRACE;
+        let tether = Arc::new(Tether::new(now, patience));
         let lifetime = self.config.max_lifetime.mul_f64(1.0 - LIFETIME_JITTER * fraction);
         let slot = Box::new(Slot {
             connection,

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::health::LONG;
 use super::{Care, CloseReason, Cut, Event, Leak, Order, Replacement, Slot, State};
-use crate::pool::config::STATEMENT_GRACE;
 
 /// The least time between two retirements.
 const RETIREMENT: Duration = Duration::from_secs(1);
@@ -199,11 +198,8 @@ impl<T, S, W> State<T, S, W> {
 
     /// Cuts statements that the server should have ended by itself: the connection is dead.
     fn cut_silent(&mut self, now: Instant) {
-        let limit = self.config.command_timeout + STATEMENT_GRACE;
         for (id, tether, holder) in self.seats.lent_mut() {
-            let Some(silence) = tether.silence(now).filter(|silence| *silence > limit) else {
-                continue;
-            };
+            let Some(silence) = tether.silence(now) else { continue };
             let location = holder.borrower.location;
             self.orders.push(Order::Cut(tether.clone(), Cut::Silent));
             self.orders.push(Order::Tell(Event::Silent { id, location, silence }));
