@@ -1,6 +1,12 @@
 //! What the tests stand on: a home of their own with a PostgreSQL of its own, and a client for it.
 
+mod backend;
+mod clock;
+mod fake_postgres;
+mod log;
+mod pool;
 mod session;
+mod wire;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -15,6 +21,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub(crate) use clock::{Clock, soon};
+pub(crate) use fake_postgres::{Act, FakePostgres, PROBE, When};
+pub(crate) use log::Log;
+pub(crate) use pool::{Load, fixed, one, open_pool};
 pub(crate) use session::Session;
 
 /// The program under test.
