@@ -24,7 +24,7 @@ use tokio::time::Instant;
 pub(crate) use clock::{Clock, soon};
 pub(crate) use fake_postgres::{Act, FakePostgres, PROBE, When};
 pub(crate) use log::Log;
-pub(crate) use pool::{Load, fixed, one, open_pool};
+pub(crate) use pool::{Database, Load, fixed, one, open_pool};
 pub(crate) use session::Session;
 
 /// The program under test.
