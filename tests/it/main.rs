@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod cli;
+mod half_open;
 mod mcp;
 mod mcp_client;
 mod pool;

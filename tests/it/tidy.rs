@@ -36,7 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const MAX_LINES: usize = 500;
 
 /// Folders that hold our own text.
-const OWN: &[&str] = &["src", "tests", "model", "ci", "docs", "migrations"];
+const OWN: &[&str] = &["src", "tests", "examples", "model", "ci", "docs", "migrations"];
 
 struct Source {
     /// Relative to the repository.
