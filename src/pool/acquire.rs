@@ -125,15 +125,16 @@ impl<C: Connect> Attempt<'_, C> {
 
     fn timed_out(&self) -> AcquireError {
         let now = Instant::now();
-        let holders = self.shared.with_state(|state| {
+        let (holders, outage) = self.shared.with_state(|state| {
             state.gave_up();
-            state.longest_held(now, NAMED_HOLDERS)
+            let outage = state.outage().map(|outage| outage.cause.to_string());
+            (state.longest_held(now, NAMED_HOLDERS), outage)
         });
         AcquireError::TimedOut {
             waited: now.saturating_duration_since(self.started),
             snapshot: Box::new(self.shared.snapshot()),
             holders: Holders(holders),
-            last_error: self.shared.error_since(self.started),
+            last_error: outage.or_else(|| self.shared.error_since(self.started)),
         }
     }
 

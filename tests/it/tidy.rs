@@ -155,7 +155,9 @@ fn sql_lives_where_it_belongs() {
             || !path.starts_with("src/")
     };
     for Source { path, text } in rust() {
-        assert!(allowed(&path) || !text.contains("sqlx::query"), "{path}: SQL outside of store/");
+        let mut code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let sql = code.any(|line| line.contains("sqlx::query"));
+        assert!(allowed(&path) || !sql, "{path}: SQL outside of store/");
     }
 }
 

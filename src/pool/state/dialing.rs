@@ -143,13 +143,20 @@ impl<T, S, W> State<T, S, W> {
         } else {
             self.failed(now, now);
         }
-        if !self.somebody_could_serve(&outage) {
-            for waiting in self.line.drain() {
-                let refusal = Refusal::Outage(outage.clone());
-                self.orders.push(Order::Refuse(waiting.waiter, refusal));
-            }
-        }
         outage
+    }
+
+    /// Turns the line away when the outage leaves nobody who could serve it.
+    pub(super) fn turn_away(&mut self, now: Instant) {
+        let Some(outage) = &self.outage else { return };
+        if self.somebody_could_serve(outage) || self.is_half_open(now) {
+            return;
+        }
+        let outage = outage.clone();
+        for waiting in self.line.drain() {
+            let refusal = Refusal::Outage(outage.clone());
+            self.orders.push(Order::Refuse(waiting.waiter, refusal));
+        }
     }
 
     /// An attempt to open was dropped unfinished.

@@ -127,6 +127,7 @@ impl<T, S, W> State<T, S, W> {
         } else {
             self.enter(next, reason);
         }
+        self.turn_away(now);
     }
 
     /// The one place where the phase changes.
