@@ -89,6 +89,9 @@ fn leaked<C: Connect>(shared: &Arc<Shared<C>>, leak: Leak) {
     };
     match trace {
         None => tell(None),
-        Some(trace) => shared.spawn_blocking(move || tell(Some(trace.to_string()))),
+        Some(trace) => {
+            let resolving = shared.spawn_blocking(move || trace.to_string());
+            shared.spawn(async move { tell(resolving.await.ok()) });
+        }
     }
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -158,8 +159,11 @@ impl<C: Connect> Shared<C> {
     }
 
     /// Runs something that may take milliseconds of computing.
-    pub(super) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
-        self.tasks.spawn_blocking_on(work, &self.runtime);
+    pub(super) fn spawn_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn_blocking_on(work, &self.runtime)
     }
 
     pub(super) fn record_error(&self, message: String) {

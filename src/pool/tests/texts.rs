@@ -207,6 +207,55 @@ async fn a_life_with_an_outage_is_told_change_by_change() {
     insta::assert_snapshot!(log.events(&["from", "to", "reason"]).join("\n"));
 }
 
+#[tokio::test]
+async fn an_armed_leak_report_has_the_stack_of_the_acquire() {
+    let log = Log::default();
+    let _logging = log.start();
+    let leaks = Leaks { threshold: ms(1), trace: true, ..Leaks::default() };
+    let pool = warm(Config { leaks, ..config(1, 1) }, &Scripted::default()).await;
+    let _held = pool.acquire().await.unwrap();
+    let reported = async {
+        while log.events(&["trace"]).iter().all(|event| !event.contains("trace=")) {
+            sleep(ms(10)).await;
+        }
+    };
+    tokio::time::timeout(secs(20), reported).await.expect("no report");
+    let events = log.events(&["location", "trace"]);
+    let report = events.iter().find(|event| event.contains("trace=")).unwrap();
+    let here = "an_armed_leak_report_has_the_stack_of_the_acquire";
+    assert!(report.contains("texts.rs") && report.contains(here), "{report}");
+}
+
+/// The cases that docs/pool.md promises are tests that exist.
+#[test]
+fn every_test_that_the_table_of_cases_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_to_string(root.join("docs/pool.md")).unwrap();
+    let mut cases = 0;
+    for line in docs.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if cells[1].parse::<u32>() != Ok(cases + 1) {
+            continue;
+        }
+        cases += 1;
+        for name in cells[3].split('`').skip(1).step_by(2) {
+            let Some((file, test)) = name.rsplit_once("::") else { continue };
+            let file = file.replace("::", "/");
+            let places =
+                ["src/pool/tests/", "src/pool/", "tests/it/"].map(|place| format!("{place}{file}"));
+            let texts = places.iter().flat_map(|place| {
+                [format!("{place}.rs"), format!("{place}/mod.rs")].map(|path| root.join(path))
+            });
+            let found = texts.filter_map(|path| std::fs::read_to_string(path).ok());
+            let exists = found.into_iter().any(|text| {
+                text.contains(&format!("fn {test}(")) || file.ends_with("tests") && test == "model"
+            });
+            assert!(exists, "case {cases}: there is no test {name}");
+        }
+    }
+    assert_eq!(cases, 48);
+}
+
 /// The log's names are a promise; docs/pool.md lists them.
 #[test]
 fn every_event_of_the_source_is_documented_and_every_documented_one_exists() {
