@@ -4,19 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::care;
 use super::connect::Connect;
-use super::error::{AcquireError, CheckError, Holders};
+use super::error::{AcquireError, CheckError};
 use super::lease::Lease;
 use super::line::Ticket;
-use super::shared::{PoolSlot, Shared};
+use super::shared::Shared;
 use super::slot::Borrower;
-use super::state::{State, Taken, Wait};
-
-/// How many holders a timeout names.
-const NAMED_HOLDERS: usize = 3;
+use super::state::{Patience, State, Taken, Wait};
 
 /// One acquire, from the first look to a lease that is fit for use.
 pub(super) async fn acquire<C: Connect>(
@@ -25,83 +22,80 @@ pub(super) async fn acquire<C: Connect>(
     limit: Option<Duration>,
 ) -> Result<Lease<C>, AcquireError> {
     let started = Instant::now();
-    let (taken, fresh) = shared.with_state(|state| {
-        let window = state.config().validation.bypass_window;
-        (state.take(borrower.clone(), started), window)
-    });
-    let idle = match taken.map_err(|refusal| shared.refused(refusal))? {
-        Some(Taken { slot, measure }) => {
-            if started.saturating_duration_since(slot.proven_at) <= fresh {
-                if measure {
-                    shared.with_state(|state| state.measured(started.elapsed()));
-                }
-                return Ok(Lease::new(shared, slot));
+    let mut first = None;
+    // When nothing is idle the line is joined at once; there is another look under its lock.
+    if shared.has_idle() {
+        let taken = shared.with_state(|state| state.take(borrower.clone(), started));
+        let taken = taken.map_err(|refusal| shared.refused(refusal))?;
+        if let Some(Taken { slot, measure }) = taken {
+            if measure {
+                shared.with_state(|state| state.measured(started.elapsed()));
             }
-            Some(slot)
+            let in_doubt = slot.in_doubt;
+            let lease = Lease::new(Arc::clone(&shared), slot);
+            if !in_doubt {
+                return Ok(lease);
+            }
+            first = Some(lease);
         }
-        None => None,
-    };
-    let limit = limit.unwrap_or_else(|| shared.setting(|config| config.acquire_timeout));
-    Attempt { shared: &shared, borrower, started, deadline: started + limit }.lease(idle).await
+    }
+    let patience = Patience { started, limit };
+    Attempt { shared: &shared, borrower, patience }.lease(first).await
 }
 
 /// An acquire that is not served at once.
 struct Attempt<'a, C: Connect> {
     shared: &'a Arc<Shared<C>>,
     borrower: Borrower,
-    started: Instant,
-    deadline: Instant,
+    patience: Patience,
 }
 
 impl<C: Connect> Attempt<'_, C> {
-    async fn lease(&self, idle: Option<PoolSlot<C>>) -> Result<Lease<C>, AcquireError> {
-        let mut idle = idle;
+    async fn lease(&self, first: Option<Lease<C>>) -> Result<Lease<C>, AcquireError> {
+        let mut found = first;
+        let mut now = self.patience.started;
         loop {
-            let lease = match idle {
-                Some(slot) => Lease::new(Arc::clone(self.shared), slot),
-                None => self.in_line().await?,
+            let lease = match found.take() {
+                Some(lease) => lease,
+                None => self.in_line(now).await?,
             };
-            let cause = match self.checked(lease).await {
+            if !lease.slot().in_doubt {
+                return Ok(lease);
+            }
+            let deadline = self.deadline();
+            let cause = match self.checked(lease, deadline).await {
                 Ok(lease) => return Ok(lease),
                 Err(cause) => cause,
             };
-            if Instant::now() >= self.deadline {
+            now = Instant::now();
+            if now >= deadline {
                 return Err(self.never_fit(cause));
             }
-            let now = Instant::now();
-            let taken = self.shared.with_state(|state| state.take(self.borrower.clone(), now));
-            idle = taken.map_err(|refusal| self.shared.refused(refusal))?.map(|taken| taken.slot);
         }
     }
 
-    /// Waits in line until served or until the deadline.
-    async fn in_line(&self) -> Result<Lease<C>, AcquireError> {
-        let mut place = match queue(self.shared, self.borrower.clone())? {
-            Queued::Idle(lease) => return Ok(lease),
-            Queued::InLine(place) => place,
-        };
-        self.shared.demand.notify_one();
-        if let Ok(served) = timeout_at(self.deadline, place.served()).await {
-            return served;
+    fn deadline(&self) -> Instant {
+        let Patience { started, limit } = self.patience;
+        started + limit.unwrap_or_else(|| self.shared.setting(|config| config.acquire_timeout))
+    }
+
+    /// Waits in line until served or turned away, at the deadline at the latest.
+    async fn in_line(&self, now: Instant) -> Result<Lease<C>, AcquireError> {
+        match queue(self.shared, self.borrower.clone(), self.patience, now)? {
+            Queued::Idle(lease) => Ok(lease),
+            Queued::InLine(mut place) => place.served().await,
         }
-        if place.leave() {
-            return Err(self.timed_out());
-        }
-        // Served between the deadline and leaving the line: the connection is on its way.
-        place.served().await
     }
 
     /// Checks a connection that has not been proven for longer than the bypass window. One that is unfit is
     /// closed.
-    async fn checked(&self, mut lease: Lease<C>) -> Result<Lease<C>, CheckError> {
-        let (fresh, limit) = self
-            .shared
-            .setting(|config| (config.validation.bypass_window, config.validation.timeout));
-        let now = Instant::now();
-        if now.saturating_duration_since(lease.slot().proven_at) <= fresh {
-            return Ok(lease);
-        }
-        let limit = limit.min(self.deadline.saturating_duration_since(now));
+    async fn checked(
+        &self,
+        mut lease: Lease<C>,
+        deadline: Instant,
+    ) -> Result<Lease<C>, CheckError> {
+        let limit = self.shared.setting(|config| config.validation.timeout);
+        let limit = limit.min(deadline.saturating_duration_since(Instant::now()));
         // In a box, so that an acquire without a check is a small future.
         let check = Box::pin(care::check(self.shared, lease.checking(), limit));
         let outcome = check.await;
@@ -110,7 +104,7 @@ impl<C: Connect> Attempt<'_, C> {
             Ok(()) => {
                 lease.checked();
                 let now = Instant::now();
-                let waited = now.saturating_duration_since(self.started);
+                let waited = now.saturating_duration_since(self.patience.started);
                 self.shared.with_state(|state| state.waited(waited, now));
                 Ok(lease)
             }
@@ -123,25 +117,11 @@ impl<C: Connect> Attempt<'_, C> {
         }
     }
 
-    fn timed_out(&self) -> AcquireError {
-        let now = Instant::now();
-        let (holders, outage) = self.shared.with_state(|state| {
-            state.gave_up();
-            let outage = state.outage().map(|outage| outage.cause.to_string());
-            (state.longest_held(now, NAMED_HOLDERS), outage)
-        });
-        AcquireError::TimedOut {
-            waited: now.saturating_duration_since(self.started),
-            snapshot: Box::new(self.shared.snapshot()),
-            holders: Holders(holders),
-            last_error: outage.or_else(|| self.shared.error_since(self.started)),
-        }
-    }
-
     fn never_fit(&self, cause: CheckError) -> AcquireError {
         self.shared.with_state(State::gave_up);
         let snapshot = Box::new(self.shared.snapshot());
-        AcquireError::Validation { waited: self.started.elapsed(), cause, snapshot }
+        let waited = self.patience.started.elapsed();
+        AcquireError::Validation { waited, cause, snapshot }
     }
 }
 
@@ -149,13 +129,17 @@ impl<C: Connect> Attempt<'_, C> {
 pub(super) fn queue<C: Connect>(
     shared: &Arc<Shared<C>>,
     borrower: Borrower,
+    patience: Patience,
+    now: Instant,
 ) -> Result<Queued<'_, C>, AcquireError> {
     let (sender, receiver) = oneshot::channel();
-    let now = Instant::now();
-    let waiting = shared.with_state(|state| state.wait(sender, borrower, now));
+    let waiting = shared.with_state(|state| state.wait(sender, borrower, patience, now));
     match waiting.map_err(|refusal| shared.refused(refusal))? {
         Wait::Idle(slot) => Ok(Queued::Idle(Lease::new(Arc::clone(shared), slot))),
-        Wait::InLine(ticket) => {
+        Wait::InLine { ticket, room } => {
+            if room {
+                shared.demand.notify_one();
+            }
             Ok(Queued::InLine(Place { shared, ticket: Some(ticket), receiver }))
         }
     }
@@ -185,16 +169,12 @@ impl<C: Connect> Place<'_, C> {
             Err(AcquireError::Closed { snapshot: Box::new(self.shared.snapshot()) })
         })
     }
-
-    /// False when the waiter had been served already.
-    fn leave(&mut self) -> bool {
-        let ticket = self.ticket.take();
-        ticket.is_some_and(|ticket| self.shared.with_state(|state| state.leave(ticket)))
-    }
 }
 
 impl<C: Connect> Drop for Place<'_, C> {
     fn drop(&mut self) {
-        self.leave();
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.with_state(|state| state.leave(ticket));
+        }
     }
 }

@@ -65,6 +65,25 @@ impl<W> Line<W> {
         true
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &W> {
+        self.places.iter().filter_map(|(_, waiter)| waiter.as_ref())
+    }
+
+    /// Takes those out that `which` picks, in order.
+    pub(super) fn extract(&mut self, mut which: impl FnMut(&W) -> bool) -> Vec<W> {
+        let mut taken = Vec::new();
+        for (_, place) in &mut self.places {
+            if place.as_ref().is_some_and(&mut which) {
+                taken.extend(place.take());
+            }
+        }
+        if !taken.is_empty() {
+            self.present -= taken.len();
+            self.places.retain(|(_, waiter)| waiter.is_some());
+        }
+        taken
+    }
+
     pub(super) fn drain(&mut self) -> Vec<W> {
         self.present = 0;
         self.places.drain(..).filter_map(|(_, waiter)| waiter).collect()
@@ -84,6 +103,20 @@ mod tests {
         assert_eq!((line.len(), line.first()), (2, Some(&"a")));
         assert_eq!((line.next(), line.next(), line.next()), (Some("a"), Some("c"), None));
         assert!(!line.leave(tickets[2]), "a waiter that was served is in no line");
+    }
+
+    #[test]
+    fn extracting_keeps_the_order_on_both_sides() {
+        let mut line = Line::new();
+        let tickets: Vec<Ticket> = (0..6).map(|number| line.join(number)).collect();
+        assert!(line.leave(tickets[0]));
+        assert_eq!(line.extract(|number| number % 2 == 1), [1, 3, 5]);
+        assert!(!line.leave(tickets[3]));
+        assert_eq!(line.iter().copied().collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(
+            (line.len(), line.next(), line.next(), line.next()),
+            (2, Some(2), Some(4), None)
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::care;
 use super::config::Config;
 use super::connect::Connect;
 use super::counters::Counters;
-use super::error::{AcquireError, Unavailable};
+use super::error::{AcquireError, Holders, Unavailable};
 use super::events;
 use super::gauges::GaugeWord;
 use super::lease::Lease;
@@ -26,6 +26,9 @@ use super::reason::CloseReason;
 use super::slot::Slot;
 use super::state::{Order, Outage, Refusal, Served, State};
 use super::stats::{Snapshot, Statistics, rfc3339};
+
+/// How many holders a timeout names.
+const NAMED_HOLDERS: usize = 3;
 
 /// How a waiter is served. A lease that nobody receives gives its connection back by itself.
 pub(super) type Waiter<C> = oneshot::Sender<Result<Lease<C>, AcquireError>>;
@@ -43,6 +46,8 @@ pub(super) struct Shared<C: Connect> {
     pub(super) reaper: Reaper<C>,
     /// Wakes the dialer.
     pub(super) demand: Notify,
+    /// Has the keeper look at the deadlines of those who wait.
+    pub(super) alarm: Notify,
     /// Wakes a shutdown that waits for the last connection.
     pub(super) drained: Notify,
     /// Wakes those who wait for another phase.
@@ -82,6 +87,7 @@ impl<C: Connect> Shared<C> {
             connector,
             reaper: Reaper::new(),
             demand: Notify::new(),
+            alarm: Notify::new(),
             drained: Notify::new(),
             moved: Notify::new(),
             stop: CancellationToken::new(),
@@ -137,6 +143,11 @@ impl<C: Connect> Shared<C> {
         self.look(|state| read(state.config()))
     }
 
+    /// Whether a connection was idle a moment ago.
+    pub(super) fn has_idle(&self) -> bool {
+        self.gauges.read().idle > 0
+    }
+
     /// Hands a connection to the waiter that it was meant for, or to the next that still listens.
     pub(super) fn serve(self: &Arc<Self>, served: PoolServed<C>) {
         let mut next = served;
@@ -186,6 +197,21 @@ impl<C: Connect> Shared<C> {
             Refusal::Closed => AcquireError::Closed { snapshot },
             Refusal::QueueFull { limit } => AcquireError::QueueFull { limit, snapshot },
             Refusal::Outage(outage) => AcquireError::Unavailable(self.unavailable(&outage)),
+            Refusal::TimedOut { started } => self.timed_out(started),
+        }
+    }
+
+    fn timed_out(&self, started: Instant) -> AcquireError {
+        let now = Instant::now();
+        let (holders, outage) = self.look(|state| {
+            let outage = state.outage().map(|outage| outage.cause.to_string());
+            (state.longest_held(now, NAMED_HOLDERS), outage)
+        });
+        AcquireError::TimedOut {
+            waited: now.saturating_duration_since(started),
+            snapshot: Box::new(self.snapshot()),
+            holders: Holders(holders),
+            last_error: outage.or_else(|| self.error_since(started)),
         }
     }
 
@@ -262,6 +288,7 @@ impl<C: Connect> Shared<C> {
                 // A waiter that has gone needs no answer.
                 Order::Refuse(waiter, refusal) => drop(waiter.send(Err(self.refused(refusal)))),
                 Order::Dial => {}
+                Order::Arm => self.alarm.notify_one(),
                 Order::Tell(event) => events::tell(self, event),
             }
         }

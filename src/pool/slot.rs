@@ -24,6 +24,8 @@ pub(super) struct Slot<T> {
     pub(super) proven_at: Instant,
     /// When it was last checked, or opened.
     pub(super) checked_at: Instant,
+    /// Whether its present borrower must check it first, because it was proven too long ago.
+    pub(super) in_doubt: bool,
     /// When it was last put among the idle ones.
     pub(super) idle_since: Instant,
     /// Statements that it ran.

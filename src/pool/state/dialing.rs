@@ -96,6 +96,7 @@ impl<T, S, W> State<T, S, W> {
             expires_at: now + lifetime,
             proven_at: now,
             checked_at: now,
+            in_doubt: false,
             idle_since: now,
             statements: 0,
             tether,

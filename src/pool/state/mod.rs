@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub use order::Held;
 pub(super) use order::{
-    Attempt, Care, Dial, Event, Fitness, Leak, Order, Outage, Refusal, Resize, Served,
+    Attempt, Care, Dial, Event, Fitness, Leak, Order, Outage, Patience, Refusal, Resize, Served,
 };
 pub(super) use seats::Seat;
 
@@ -47,6 +47,8 @@ pub(super) struct State<T, S, W> {
     /// The one that came back last is at the end.
     idle: Vec<Box<Slot<T>>>,
     line: Line<Waiting<W>>,
+    /// When the next look at deadlines is due; at the latest at the earliest of them.
+    alarm: Option<Instant>,
     seats: Seats<S>,
     in_use: u32,
     checking: u32,
@@ -71,7 +73,11 @@ pub(super) struct State<T, S, W> {
 struct Waiting<W> {
     waiter: W,
     borrower: Borrower,
+    /// When it joined the line.
     since: Instant,
+    /// When its acquire began.
+    started: Instant,
+    deadline: Instant,
 }
 
 /// How far the connection is that shall take the place of one that is due for retirement.
@@ -87,7 +93,11 @@ enum Replacement {
 #[derive(Debug)]
 pub(super) enum Wait<T> {
     Idle(Box<Slot<T>>),
-    InLine(Ticket),
+    InLine {
+        ticket: Ticket,
+        /// Whether there is room for another connection.
+        room: bool,
+    },
 }
 
 /// A connection that was idle.
@@ -104,6 +114,7 @@ impl<T, S, W> State<T, S, W> {
             idle: Vec::with_capacity(config.max_size as usize),
             condition: Condition::new(),
             line: Line::new(),
+            alarm: None,
             seats: Seats::new(),
             in_use: 0,
             checking: 0,
@@ -162,10 +173,10 @@ impl<T, S, W> State<T, S, W> {
         if !self.phase().admits() {
             return Err(Refusal::Closed);
         }
-        let Some(slot) = self.idle.pop() else { return Ok(None) };
+        let Some(mut slot) = self.idle.pop() else { return Ok(None) };
         let measure = self.counters.acquired.get().is_multiple_of(MEASURE_EVERY);
         self.waits.record(&self.counters, self.immediate);
-        self.lend(&slot, borrower, now);
+        self.lend(&mut slot, borrower, now);
         Ok(Some(Taken { slot, measure }))
     }
 
@@ -179,6 +190,7 @@ impl<T, S, W> State<T, S, W> {
         &mut self,
         waiter: W,
         borrower: Borrower,
+        patience: Patience,
         now: Instant,
     ) -> Result<Wait<T>, Refusal> {
         if let Some(taken) = self.take(borrower.clone(), now)? {
@@ -188,12 +200,32 @@ impl<T, S, W> State<T, S, W> {
         if self.line.len() >= limit {
             return Err(Refusal::QueueFull { limit });
         }
-        match &self.outage {
-            Some(outage) if !self.somebody_could_serve(outage) && !self.is_half_open(now) => {
-                Err(Refusal::Outage(outage.clone()))
-            }
-            _ => Ok(Wait::InLine(self.line.join(Waiting { waiter, borrower, since: now }))),
+        if let Some(outage) = &self.outage
+            && !self.somebody_could_serve(outage)
+            && !self.is_half_open(now)
+        {
+            return Err(Refusal::Outage(outage.clone()));
         }
+        let Patience { started, limit } = patience;
+        let deadline = started + limit.unwrap_or(self.config.acquire_timeout);
+        if self.alarm.is_none_or(|alarm| deadline < alarm) {
+            self.alarm = Some(deadline);
+            self.orders.push(Order::Arm);
+        }
+        let ticket = self.line.join(Waiting { waiter, borrower, since: now, started, deadline });
+        Ok(Wait::InLine { ticket, room: self.total() < self.config.max_size })
+    }
+
+    /// Turns those away whose limit is reached. Returns when to look again; a new waiter with an earlier deadline
+    /// leaves an [`Order::Arm`].
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
+        for Waiting { waiter, started, .. } in self.line.extract(|waiting| waiting.deadline <= now)
+        {
+            self.counters.timed_out.add(1);
+            self.orders.push(Order::Refuse(waiter, Refusal::TimedOut { started }));
+        }
+        self.alarm = self.line.iter().map(|waiting| waiting.deadline).min();
+        self.alarm
     }
 
     /// Leaves the line. False when the waiter had been served already.
@@ -341,7 +373,9 @@ impl<T, S, W> State<T, S, W> {
         u32::try_from(self.idle.len()).unwrap_or(u32::MAX)
     }
 
-    fn lend(&mut self, slot: &Slot<T>, borrower: Borrower, now: Instant) {
+    fn lend(&mut self, slot: &mut Slot<T>, borrower: Borrower, now: Instant) {
+        let unproven_for = now.saturating_duration_since(slot.proven_at);
+        slot.in_doubt = unproven_for > self.config.validation.bypass_window;
         self.in_use += 1;
         self.counters.acquired.add(1);
         self.counters.observe_in_use(self.in_use);
@@ -361,8 +395,8 @@ impl<T, S, W> State<T, S, W> {
             self.dismiss(slot, reason);
         } else if self.needs_check(&slot, now) {
             self.care(slot, Care::Probe);
-        } else if let Some(Waiting { waiter, borrower, since }) = self.line.next() {
-            self.lend(&slot, borrower, now);
+        } else if let Some(Waiting { waiter, borrower, since, .. }) = self.line.next() {
+            self.lend(&mut slot, borrower, now);
             self.waited(now.saturating_duration_since(since), now);
             return Some((waiter, slot));
         } else {

@@ -35,8 +35,22 @@ pub(in crate::pool) struct Attempt {
 #[derive(Debug, Clone)]
 pub(in crate::pool) enum Refusal {
     Closed,
-    QueueFull { limit: u32 },
+    QueueFull {
+        limit: u32,
+    },
     Outage(Outage),
+    /// The acquire that began at `started` has reached its limit.
+    TimedOut {
+        started: Instant,
+    },
+}
+
+/// How long an acquire may take.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::pool) struct Patience {
+    pub(in crate::pool) started: Instant,
+    /// `acquire_timeout` of the configuration, when it is `None`.
+    pub(in crate::pool) limit: Option<Duration>,
 }
 
 /// What the dialer is to do.
@@ -90,6 +104,8 @@ pub(in crate::pool) enum Order<T, S, W> {
     Cut(Arc<Tether>, Cut),
     /// Another connection is wanted.
     Dial,
+    /// A waiter has an earlier deadline than all before.
+    Arm,
     Refuse(W, Refusal),
     Tell(Event),
 }

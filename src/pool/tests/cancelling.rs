@@ -204,8 +204,10 @@ fn a_lease_may_end_outside_its_runtime_and_after_it() {
     abandoned.parts().1.sent();
     drop(abandoned);
     drop(late);
-    assert_eq!(counts(&pool), [3, 0, 0, 0, 0, 0]);
-    assert_eq!(connector.look(|script| script.alive.len()), 3);
+    assert_eq!(counts(&pool), [0; 6]);
+    assert_eq!(connector.look(|script| script.alive.len()), 0);
+    let refused = elsewhere.block_on(pool.acquire()).unwrap_err();
+    assert!(matches!(refused, AcquireError::Closed { .. }), "a pool ends with its runtime");
 }
 
 /// The limit of an acquire holds in every phase, whatever hangs.

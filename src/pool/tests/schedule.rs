@@ -98,7 +98,9 @@ async fn lease(shared: &Arc<Shared<Scripted>>) -> Option<Lease<Scripted>> {
     if let Some(taken) = taken {
         return Some(Lease::new(Arc::clone(shared), taken.slot));
     }
-    match acquire::queue(shared, borrower()).ok()? {
+    let now = Instant::now();
+    let patience = state::Patience { started: now, limit: None };
+    match acquire::queue(shared, borrower(), patience, now).ok()? {
         acquire::Queued::Idle(lease) => Some(lease),
         acquire::Queued::InLine(mut place) => place.served().await.ok(),
     }

@@ -76,10 +76,14 @@ impl Bench {
     }
 
     fn wait(&mut self, name: &'static str) -> Ticket {
-        match self.state.wait(name, borrower(), self.now) {
-            Ok(Wait::InLine(ticket)) => ticket,
+        match self.state.wait(name, borrower(), self.patience(), self.now) {
+            Ok(Wait::InLine { ticket, .. }) => ticket,
             other => panic!("{other:?}"),
         }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { started: self.now, limit: None }
     }
 
     /// Gives the lease back that was taken last.
@@ -166,7 +170,7 @@ fn dials_what_is_missing_and_no_more() {
     }
     let second = bench.permission(OpenReason::Waiters);
     assert_eq!(bench.dial(), Dial::Rest, "two at once is the limit");
-    let full = bench.state.wait("e", borrower(), bench.now);
+    let full = bench.state.wait("e", borrower(), bench.patience(), bench.now);
     assert!(matches!(full, Err(Refusal::QueueFull { limit: 4 })));
     assert_eq!(bench.opened(first, 1), Some("a"));
     assert_eq!(bench.opened(second, 2), Some("b"));
@@ -226,7 +230,7 @@ fn a_failed_attempt_fails_the_line_only_when_nobody_could_serve_it() {
         Some((name, outage.attempts))
     });
     assert_eq!(refused, Some(("a", 2)));
-    let late = bench.state.wait("b", borrower(), bench.now);
+    let late = bench.state.wait("b", borrower(), bench.patience(), bench.now);
     assert!(matches!(late, Err(Refusal::Outage(_))), "the breaker is open");
 }
 
@@ -315,7 +319,7 @@ fn shutdown_turns_everybody_away_and_closes_what_returns() {
     bench.state.begin_shutdown();
     assert_eq!(bench.closes(), [(0, CloseReason::Shutdown)]);
     assert!(matches!(bench.state.take(borrower(), bench.now), Err(Refusal::Closed)));
-    let late = bench.state.wait("late", borrower(), bench.now);
+    let late = bench.state.wait("late", borrower(), bench.patience(), bench.now);
     assert!(matches!(late, Err(Refusal::Closed)));
     bench.give_back(Fitness::Fit);
     assert_eq!(bench.state.gauges().closing, 2);

@@ -137,6 +137,8 @@ impl Model {
             Step::Pass(millis) => {
                 self.now += Duration::from_millis(millis);
                 self.state.tick(self.now, DateTime::UNIX_EPOCH);
+                let next = self.state.expire(self.now);
+                prop_assert!(next.is_none_or(|next| next > self.now));
             }
             Step::Resize(min_size, max_size) => {
                 self.max_size = max_size;
@@ -211,12 +213,13 @@ impl Model {
 
     fn wait(&mut self) -> Result<(), TestCaseError> {
         self.arrivals += 1;
-        match self.state.wait(self.arrivals, borrower(), self.now) {
+        let patience = Patience { started: self.now, limit: None };
+        match self.state.wait(self.arrivals, borrower(), patience, self.now) {
             Ok(Wait::Idle(slot)) => {
                 prop_assert_eq!(Some(slot.connection), self.idle.pop());
                 self.leased.push(slot);
             }
-            Ok(Wait::InLine(ticket)) => {
+            Ok(Wait::InLine { ticket, .. }) => {
                 prop_assert!(self.idle.is_empty(), "waiting beside an idle connection");
                 self.waiting.push_back((ticket, self.arrivals));
             }
@@ -225,6 +228,7 @@ impl Model {
             }
             Err(Refusal::Closed) => prop_assert!(self.over_and_out),
             Err(Refusal::Outage(_)) => prop_assert!(self.state.outage().is_some()),
+            Err(Refusal::TimedOut { .. }) => prop_assert!(false, "at the door"),
         }
         Ok(())
     }
@@ -256,7 +260,7 @@ impl Model {
                     prop_assert!(self.waiting.iter().any(|(_, waiting)| *waiting == arrival));
                     self.waiting.retain(|(_, waiting)| *waiting != arrival);
                 }
-                Order::Forget(_) | Order::Cut(..) | Order::Dial | Order::Tell(_) => {}
+                Order::Forget(_) | Order::Cut(..) | Order::Dial | Order::Arm | Order::Tell(_) => {}
             }
         }
         // What is in no other place has become idle; in which order is checked when it is taken.
