@@ -166,17 +166,16 @@ pub enum Fault {
         /// The variable that comes before both.
         preferred: String,
     },
-    /// The smallest pool is larger than the largest.
-    #[error("pool.min_size ({min}, {min_place}) is more than pool.max_size ({max}, {max_place})")]
-    PoolSizes {
-        /// The value of `pool.min_size`.
-        min: u32,
-        /// Where it comes from.
-        min_place: Place,
-        /// The value of `pool.max_size`.
-        max: u32,
-        /// Where it comes from.
-        max_place: Place,
+    /// A size that another one limits is larger than that.
+    #[error(
+        "{} ({}, {}) is more than {} ({}, {})",
+        small.key, small.value, small.place, large.key, large.value, large.place
+    )]
+    Sizes {
+        /// The size that may not be larger.
+        small: Size,
+        /// The size that limits it.
+        large: Size,
     },
     /// A URL for a database of one's own, and an explicit wish for the embedded one.
     #[error(
@@ -196,6 +195,17 @@ pub enum Fault {
     /// Nothing says where the data of the embedded database belongs.
     #[error("there is no folder for the embedded database, because HOME is not set")]
     NoDataFolder,
+}
+
+/// A size that is compared with another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Size {
+    /// The path of its key.
+    pub key: &'static str,
+    /// How large it is.
+    pub value: u32,
+    /// Where it comes from.
+    pub place: Place,
 }
 
 /// A likely cause of a syntax error.
@@ -263,8 +273,8 @@ impl Fault {
                 Some(format!("{section} is a section: keys and values below it, indented"))
             }
             Self::RepeatedKey { .. } => Some("a key stands once in its section".to_owned()),
-            Self::PoolSizes { .. } => {
-                Some("pool.min_size is at most as large as pool.max_size".to_owned())
+            Self::Sizes { small, large } => {
+                Some(format!("{} is at most as large as {}", small.key, large.key))
             }
             Self::UrlWithEmbedded { .. } => {
                 Some("a database is either embedded or has a URL".to_owned())
@@ -316,8 +326,9 @@ impl Fault {
             Self::Disagreement { preferred, .. } => {
                 format!("unset one of them, or set {preferred}, which comes before both")
             }
-            Self::PoolSizes { min, max, .. } => format!(
-                "lower pool.min_size to {max} or less, or raise pool.max_size to {min} or more"
+            Self::Sizes { small, large } => format!(
+                "lower {} to {} or less, or raise {} to {} or more",
+                small.key, large.value, large.key, small.value
             ),
             Self::UrlWithEmbedded { .. } => {
                 "remove database.url, or set database.mode to external".to_owned()

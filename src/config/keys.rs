@@ -1,17 +1,23 @@
 //! The table of all keys: name, field, bounds and historical variables. Reading, printing and the
 //! search for unknown keys all go through it.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use super::secret::DatabaseUrl;
 use super::slot::Slot;
 use super::slot::Target::{U32, U64, Usize};
-use super::units::{GIB, HOUR, KIB, MIB, MINUTE, SECOND};
+use super::units::{GIB, KIB, MIB};
 use super::{Config, Database, Mode, Server};
 use crate::{index, jobs, pool, postgres, telemetry};
 
 /// The prefix of the variables that set a key each.
 pub(super) const PREFIX: &str = "CODEBASE_MCP__";
+
+const START_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+const STOP_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
+const STARTUP_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
 
 /// The fields that the keys set. Other than in [`Config`], both kinds of database have their place.
 #[derive(Debug, Clone)]
@@ -132,12 +138,14 @@ fn embedded(config: &mut postgres::Config) -> [Key<'_>; 5] {
         Key::new("database.install_dir", Slot::OptionalFolder(install_dir)),
         Key::new("database.data_dir", Slot::Folder(data_dir)),
         Key::new("database.run_as", Slot::Account(run_as)),
-        Key::new("database.start_timeout", Slot::time(start_timeout, SECOND..=10 * MINUTE)),
-        Key::new("database.stop_after", Slot::time(stop_after, 0..=24 * HOUR)),
+        Key::new("database.start_timeout", Slot::time(start_timeout, START_TIMEOUT)),
+        Key::new("database.stop_after", Slot::time(stop_after, STOP_AFTER)),
     ]
 }
 
-fn pool(config: &mut pool::Config) -> [Key<'_>; 11] {
+fn pool(config: &mut pool::Config) -> [Key<'_>; 23] {
+    use pool::bounds;
+
     let pool::Config {
         min_size,
         max_size,
@@ -148,23 +156,52 @@ fn pool(config: &mut pool::Config) -> [Key<'_>; 11] {
         shutdown_timeout,
         cleanup_timeout,
         max_parallel_connects,
-        validation: pool::Validation { timeout, bypass_window, .. },
-        ..
+        probe_interval,
+        max_lifetime,
+        max_idle_time,
+        max_queries,
+        validation: pool::Validation { timeout, bypass_window, require_primary },
+        leaks: pool::Leaks { enabled: find_leaks, threshold, trace, reclaim },
+        adaptive: pool::Adaptive { enabled: adapt, max_size: adaptive_max_size, cooldown },
     } = config;
+    let count = |field, bounds: RangeInclusive<u32>| {
+        let (min, max) = bounds.into_inner();
+        Slot::count(U32(field), min.into()..=max.into())
+    };
     [
-        Key::new("pool.min_size", Slot::count(U32(min_size), 1..=500)).also(&["POOL_MIN_SIZE"]),
-        Key::new("pool.max_size", Slot::count(U32(max_size), 1..=500)).also(&["POOL_MAX_SIZE"]),
-        Key::new("pool.max_waiting", Slot::count(U32(max_waiting), 1..=60_000)),
-        Key::new("pool.acquire_timeout", Slot::time(acquire_timeout, 1..=5 * MINUTE))
+        Key::new("pool.min_size", count(min_size, bounds::SIZE)).also(&["POOL_MIN_SIZE"]),
+        Key::new("pool.max_size", count(max_size, bounds::SIZE)).also(&["POOL_MAX_SIZE"]),
+        Key::new("pool.max_waiting", count(max_waiting, bounds::MAX_WAITING)),
+        Key::new("pool.acquire_timeout", Slot::time(acquire_timeout, bounds::ACQUIRE_TIMEOUT))
             .also(&["POOL_ACQUIRE_TIMEOUT", "POOL_TIMEOUT"]),
-        Key::new("pool.connect_timeout", Slot::time(connect_timeout, 10..=5 * MINUTE)),
-        Key::new("pool.command_timeout", Slot::time(command_timeout, 1..=24 * HOUR))
+        Key::new("pool.connect_timeout", Slot::time(connect_timeout, bounds::CONNECT_TIMEOUT)),
+        Key::new("pool.command_timeout", Slot::time(command_timeout, bounds::COMMAND_TIMEOUT))
             .also(&["POOL_COMMAND_TIMEOUT"]),
-        Key::new("pool.shutdown_timeout", Slot::time(shutdown_timeout, 0..=5 * MINUTE)),
-        Key::new("pool.cleanup_timeout", Slot::time(cleanup_timeout, 1..=MINUTE)),
-        Key::new("pool.max_parallel_connects", Slot::count(U32(max_parallel_connects), 1..=32)),
-        Key::new("pool.validation.timeout", Slot::time(timeout, 1..=30 * SECOND)),
-        Key::new("pool.validation.bypass_window", Slot::time(bypass_window, 0..=MINUTE)),
+        Key::new("pool.shutdown_timeout", Slot::time(shutdown_timeout, bounds::SHUTDOWN_TIMEOUT)),
+        Key::new("pool.cleanup_timeout", Slot::time(cleanup_timeout, bounds::CLEANUP_TIMEOUT)),
+        Key::new(
+            "pool.max_parallel_connects",
+            count(max_parallel_connects, bounds::PARALLEL_CONNECTS),
+        ),
+        Key::new("pool.probe_interval", Slot::time(probe_interval, bounds::PROBE_INTERVAL)),
+        Key::new("pool.max_lifetime", Slot::time(max_lifetime, bounds::MAX_LIFETIME))
+            .also(&["POOL_MAX_CONNECTION_LIFETIME"]),
+        Key::new("pool.max_idle_time", Slot::time(max_idle_time, bounds::MAX_IDLE_TIME))
+            .also(&["POOL_MAX_IDLE_TIME"]),
+        Key::new("pool.max_queries", count(max_queries, bounds::MAX_QUERIES))
+            .also(&["POOL_MAX_QUERIES"]),
+        Key::new("pool.validation.timeout", Slot::time(timeout, bounds::VALIDATION_TIMEOUT)),
+        Key::new("pool.validation.bypass_window", Slot::time(bypass_window, bounds::BYPASS_WINDOW)),
+        Key::new("pool.validation.require_primary", Slot::Switch(require_primary)),
+        Key::new("pool.leaks.enabled", Slot::Switch(find_leaks))
+            .also(&["POOL_ENABLE_LEAK_DETECTION"]),
+        Key::new("pool.leaks.threshold", Slot::time(threshold, bounds::LEAK_THRESHOLD))
+            .also(&["POOL_LEAK_DETECTION_TIMEOUT"]),
+        Key::new("pool.leaks.trace", Slot::Switch(trace)),
+        Key::new("pool.leaks.reclaim", Slot::Switch(reclaim)),
+        Key::new("pool.adaptive.enabled", Slot::Switch(adapt)),
+        Key::new("pool.adaptive.max_size", count(adaptive_max_size, bounds::SIZE)),
+        Key::new("pool.adaptive.cooldown", Slot::time(cooldown, bounds::COOLDOWN)),
     ]
 }
 
@@ -189,7 +226,7 @@ fn jobs(config: &mut jobs::Config) -> [Key<'_>; 2] {
 
 fn server(config: &mut Server) -> [Key<'_>; 1] {
     let Server { startup_wait } = config;
-    [Key::new("server.startup_wait", Slot::time(startup_wait, 0..=5 * MINUTE))]
+    [Key::new("server.startup_wait", Slot::time(startup_wait, STARTUP_WAIT))]
 }
 
 fn telemetry(config: &mut telemetry::Config) -> [Key<'_>; 2] {

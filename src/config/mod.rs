@@ -35,7 +35,7 @@ use self::known::Known;
 use self::read::Reader;
 
 pub use self::environment::Environment;
-pub use self::error::{ConfigErrors, Fault, Place, Position, Problem, Suspect};
+pub use self::error::{ConfigErrors, Fault, Place, Position, Problem, Size, Suspect};
 pub use self::expand::ExpandError;
 pub use self::known::Suggestion;
 pub use self::rule::{Refusal, Rule};

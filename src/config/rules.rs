@@ -2,23 +2,32 @@
 
 use std::path::Path;
 
-use super::error::{Fault, Place, Problem};
+use super::error::{Fault, Place, Problem, Size};
 use super::keys::Draft;
 use super::read::Reader;
 use super::{Database, Mode, Notice};
 
 /// Checks that the pool's sizes fit together.
 pub(super) fn check_pool(draft: &Draft, reader: &mut Reader<'_>) {
-    let (min, max) = (draft.pool.min_size, draft.pool.max_size);
-    let sound = ["pool.min_size", "pool.max_size"].iter().all(|key| !reader.has_failed(key));
-    if min <= max || !sound {
+    let pool = &draft.pool;
+    let (min, max) = (("pool.min_size", pool.min_size), ("pool.max_size", pool.max_size));
+    check_sizes(min, max, reader);
+    if pool.adaptive.enabled {
+        check_sizes(max, ("pool.adaptive.max_size", pool.adaptive.max_size), reader);
+    }
+}
+
+/// Checks that the first size, a key and its value, is at most as large as the second.
+fn check_sizes(small: (&'static str, u32), large: (&'static str, u32), reader: &mut Reader<'_>) {
+    let sound = [small, large].iter().all(|(key, _)| !reader.has_failed(key));
+    if small.1 <= large.1 || !sound {
         return;
     }
-    let (min_place, max_place) = (reader.source("pool.min_size"), reader.source("pool.max_size"));
-    let mut places = vec![min_place.clone(), max_place.clone()];
+    let [small, large] =
+        [small, large].map(|(key, value)| Size { key, value, place: reader.source(key) });
+    let mut places = vec![small.place.clone(), large.place.clone()];
     places.retain(|place| *place != Place::Default);
-    let fault = Fault::PoolSizes { min, min_place, max, max_place };
-    reader.problems.push(|| Problem { places, fault });
+    reader.problems.push(|| Problem { places, fault: Fault::Sizes { small, large } });
 }
 
 /// Decides which database it is. `None` after a problem.

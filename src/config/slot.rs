@@ -14,12 +14,14 @@ use super::units::{AmountError, Measure, seconds};
 use super::yaml::Node;
 use crate::telemetry::Format;
 
+const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 const MODES: [(&str, Mode); 2] = [("embedded", Mode::Embedded), ("external", Mode::External)];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 
 /// The field that a key sets.
 pub(super) enum Slot<'a> {
     Amount { target: Target<'a>, measure: Measure, bounds: RangeInclusive<u64> },
+    Switch(&'a mut bool),
     Mode(&'a mut Option<Mode>),
     Format(&'a mut Format),
     Folder(&'a mut PathBuf),
@@ -52,7 +54,8 @@ impl<'a> Slot<'a> {
         Self::Amount { target, measure: Measure::Count, bounds }
     }
 
-    pub(super) fn time(field: &'a mut Duration, bounds: RangeInclusive<u64>) -> Self {
+    pub(super) fn time(field: &'a mut Duration, bounds: RangeInclusive<Duration>) -> Self {
+        let bounds = milliseconds(*bounds.start())..=milliseconds(*bounds.end());
         Self::Amount { target: Target::Duration(field), measure: Measure::Time, bounds }
     }
 
@@ -65,6 +68,7 @@ impl<'a> Slot<'a> {
             Self::Amount { measure, bounds, .. } => {
                 Rule::Amount { measure: *measure, min: *bounds.start(), max: *bounds.end() }
             }
+            Self::Switch(_) => Rule::Words(SWITCH.map(|(word, _)| word)),
             Self::Mode(_) => Rule::Words(MODES.map(|(word, _)| word)),
             Self::Format(_) => Rule::Words(FORMATS.map(|(word, _)| word)),
             Self::Folder(_) | Self::OptionalFolder(_) => Rule::Folder,
@@ -78,6 +82,10 @@ impl<'a> Slot<'a> {
     pub(super) fn set(&mut self, given: &Given<'_>) -> Result<bool, Refusal> {
         if let Self::Amount { target, measure, bounds } = self {
             target.set(amount(given, *measure, bounds)?);
+            return Ok(true);
+        }
+        if let Self::Switch(field) = self {
+            **field = switch(given)?;
             return Ok(true);
         }
         let empty = match given {
@@ -106,6 +114,7 @@ impl<'a> Slot<'a> {
     pub(super) fn print(&self) -> Option<String> {
         match self {
             Self::Amount { target, measure, .. } => Some(measure.print(target.get())),
+            Self::Switch(field) => word_of(&SWITCH, *field),
             Self::Mode(mode) => mode.as_ref().and_then(|mode| word_of(&MODES, mode)),
             Self::Format(format) => word_of(&FORMATS, *format),
             Self::Folder(path) => Some(quote(&path.to_string_lossy())),
@@ -118,8 +127,8 @@ impl<'a> Slot<'a> {
 
     fn set_text(&mut self, text: &str) -> Result<(), Refusal> {
         match self {
-            // `set` has dealt with amounts.
-            Self::Amount { .. } => {}
+            // `set` has dealt with these.
+            Self::Amount { .. } | Self::Switch(_) => {}
             Self::Mode(mode) => **mode = Some(word(&MODES, text)?),
             Self::Format(format) => **format = word(&FORMATS, text)?,
             Self::Folder(path) => **path = folder(text)?,
@@ -154,7 +163,7 @@ impl Target<'_> {
             Self::Usize(field) => **field as u64,
             Self::U32(field) => u64::from(**field),
             Self::U64(field) => **field,
-            Self::Duration(field) => u64::try_from(field.as_millis()).unwrap_or(u64::MAX),
+            Self::Duration(field) => milliseconds(**field),
         }
     }
 
@@ -212,6 +221,29 @@ fn amount(
             },
         }),
     }
+}
+
+/// Reads a switch. The historical variables take whatever the program that had them took.
+fn switch(given: &Given<'_>) -> Result<bool, Refusal> {
+    let text = match given {
+        Given::Typed(Node::Bool(value)) => return Ok(*value),
+        Given::Typed(Node::Text(text)) if word(&SWITCH, text).is_ok() => {
+            return Err(Refusal::Quoted { text: text.clone() });
+        }
+        Given::Typed(Node::Text(text)) => text.as_str(),
+        Given::Typed(node) => return Err(Refusal::Type { found: node.describe() }),
+        Given::Free(text) => text.trim(),
+        Given::Historical(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "t" | "y" | "yes" | "on" => return Ok(true),
+            "false" | "0" | "f" | "n" | "no" | "off" => return Ok(false),
+            _ => text,
+        },
+    };
+    word(&SWITCH, text)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn folder(text: &str) -> Result<PathBuf, Refusal> {

@@ -1,11 +1,11 @@
 //! Amounts with units: counts, durations and sizes, exact in both directions.
 
 /// One second in the unit of [`Measure::Time`].
-pub(super) const SECOND: u64 = 1_000;
+const SECOND: u64 = 1_000;
 /// One minute in the unit of [`Measure::Time`].
-pub(super) const MINUTE: u64 = 60 * SECOND;
+const MINUTE: u64 = 60 * SECOND;
 /// One hour in the unit of [`Measure::Time`].
-pub(super) const HOUR: u64 = 60 * MINUTE;
+const HOUR: u64 = 60 * MINUTE;
 /// 1024 bytes.
 pub(super) const KIB: u64 = 1024;
 /// 1024 KiB.

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::keys::Draft;
+use super::super::slot::Slot;
 use super::{check, config, environment, errors, load};
-use crate::config::{Config, Fault, Refusal, Rule};
+use crate::config::{Config, ConfigErrors, Fault, Loaded, Refusal, Rule};
 
 /// A key, its smallest and its largest value as documented, and the unit of both.
-const BOUNDS: [(&str, u64, u64, &str); 20] = [
+const BOUNDS: [(&str, u64, u64, &str); 27] = [
     ("database.start_timeout", 1_000, 600_000, "ms"),
     ("database.stop_after", 0, 86_400_000, "ms"),
     ("pool.min_size", 1, 500, ""),
@@ -20,8 +21,15 @@ const BOUNDS: [(&str, u64, u64, &str); 20] = [
     ("pool.shutdown_timeout", 0, 300_000, "ms"),
     ("pool.cleanup_timeout", 1, 60_000, "ms"),
     ("pool.max_parallel_connects", 1, 32, ""),
+    ("pool.probe_interval", 100, 60_000, "ms"),
+    ("pool.max_lifetime", 60_000, 604_800_000, "ms"),
+    ("pool.max_idle_time", 10_000, 86_400_000, "ms"),
+    ("pool.max_queries", 1_000, 4_294_967_295, ""),
     ("pool.validation.timeout", 1, 30_000, "ms"),
     ("pool.validation.bypass_window", 0, 60_000, "ms"),
+    ("pool.leaks.threshold", 0, 86_400_000, "ms"),
+    ("pool.adaptive.max_size", 1, 500, ""),
+    ("pool.adaptive.cooldown", 1_000, 3_600_000, "ms"),
     ("index.max_file_size", 1024, 1_073_741_824, "B"),
     ("index.max_line_length", 1024, 10_485_760, "B"),
     ("index.max_chunk_size", 256, 65_536, "B"),
@@ -50,33 +58,105 @@ fn file(key: &str, value: &str) -> String {
 }
 
 fn printed(key: &str, value: &str) -> String {
-    let yaml = config(&file(key, value), &[]).to_yaml();
-    let name = key.rsplit('.').next().unwrap_or_default();
-    // `timeout` is the only name that ends others, and stands deepest.
-    let line = yaml.lines().map(str::trim_start).find(|line| line.starts_with(&format!("{name}:")));
-    line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.to_owned()).unwrap()
+    printed_in(&config(&file(key, value), &[]), key)
+}
+
+/// The value of a key as it is printed.
+fn printed_in(config: &Config, key: &str) -> String {
+    let mut draft = Draft::from(config);
+    let key = draft.keys().into_iter().find(|known| known.path == key).unwrap();
+    key.slot.print().unwrap()
 }
 
 fn refusal(key: &str, value: &str) -> Refusal {
-    let errors = load(&file(key, value), &[]).unwrap_err();
+    refused(key, load(&file(key, value), &[]))
+}
+
+/// The one reason why this key was refused.
+fn refused(key: &str, loaded: Result<Loaded, ConfigErrors>) -> Refusal {
+    let errors = loaded.unwrap_err();
     match &errors.problems().iter().map(|problem| &problem.fault).collect::<Vec<_>>()[..] {
         [Fault::Refused { key: refused, refusal, .. }] if *refused == key => refusal.clone(),
-        other => panic!("{key}: {value} gives {other:?}"),
+        other => panic!("{key}: {other:?}"),
     }
+}
+
+/// A way to give a key a value.
+type Way = Box<dyn Fn(&str) -> Result<Loaded, ConfigErrors>>;
+
+/// Every way to give a key a value: the file, its variable, and its historical variables.
+fn ways(key: &'static str) -> Vec<Way> {
+    let mut draft = Draft::new(Path::new("/data"));
+    let key = draft.keys().into_iter().find(|known| known.path == key).unwrap();
+    let names = key.historical.iter().map(|name| (*name).to_owned()).chain([key.variable()]);
+    // The other size of the pool, so that both fit together.
+    let companion = match key.path {
+        "pool.min_size" => ("CODEBASE_MCP__POOL__MAX_SIZE", "500"),
+        "pool.max_size" => ("CODEBASE_MCP__POOL__MIN_SIZE", "1"),
+        _ => ("HOME", "/home/ann"),
+    };
+    let mut ways: Vec<Way> = Vec::new();
+    for name in names {
+        ways.push(Box::new(move |value| load("", &[(&name, value), companion])));
+    }
+    let path = key.path;
+    ways.push(Box::new(move |value| load(&file(path, value), &[])));
+    ways
 }
 
 #[test]
 fn the_bounds_are_included_and_nothing_beyond() {
     for (key, min, max, unit) in BOUNDS {
-        for inside in [min, min + 1, max - 1, max] {
-            load(&file(key, &format!("{inside}{unit}")), &[])
-                .unwrap_or_else(|errors| panic!("{key}: {inside}{unit}: {errors}"));
+        for set in ways(key) {
+            for inside in [min, min + 1, max - 1, max] {
+                set(&format!("{inside}{unit}"))
+                    .unwrap_or_else(|errors| panic!("{key}: {inside}{unit}: {errors}"));
+            }
+            let above = refused(key, set(&format!("{}{unit}", max + 1)));
+            assert!(matches!(above, Refusal::TooHigh { .. }), "{key}: {above:?}");
+            let below = min.checked_sub(1).map_or("-1".to_owned(), |below| below.to_string());
+            let below = refused(key, set(&format!("{below}{unit}")));
+            assert!(matches!(below, Refusal::TooLow { .. }), "{key}: {below:?}");
         }
-        let above = refusal(key, &format!("{}{unit}", max + 1));
-        assert!(matches!(above, Refusal::TooHigh { .. }), "{key}: {above:?}");
-        let below = min.checked_sub(1).map_or("-1".to_owned(), |below| below.to_string());
-        let below = refusal(key, &format!("{below}{unit}"));
-        assert!(matches!(below, Refusal::TooLow { .. }), "{key}: {below:?}");
+    }
+}
+
+#[test]
+fn a_switch_is_on_or_off_and_nothing_else() {
+    let mut draft = Draft::new(Path::new("/data"));
+    let switches: Vec<_> =
+        draft.keys().into_iter().filter(|key| matches!(key.slot, Slot::Switch(_))).collect();
+    assert!(!switches.is_empty());
+    for key in switches {
+        for value in ["true", "false"] {
+            for text in [file(key.path, value), file(key.path, "${SWITCH}")] {
+                let loaded = load(&text, &[("SWITCH", value)]).unwrap();
+                assert_eq!(printed_in(&loaded.config, key.path), value, "{text}");
+            }
+            let loaded = load("", &[(&key.variable(), value)]).unwrap();
+            assert_eq!(printed_in(&loaded.config, key.path), value);
+        }
+        for value in ["yes", "on", "1", "\"true\"", "truth", "[true]", ""] {
+            refusal(key.path, value);
+        }
+        for value in ["yes", "True", "1", "on"] {
+            refused(key.path, load("", &[(&key.variable(), value)]));
+        }
+    }
+}
+
+/// The program that had these variables took them in many spellings.
+#[test]
+fn a_historical_switch_is_generous() {
+    let enabled = |text| config("", &[("POOL_ENABLE_LEAK_DETECTION", text)]).pool.leaks.enabled;
+    for text in ["true", "True", "TRUE", "1", "yes", "on", "y", "t"] {
+        assert!(enabled(text), "{text}");
+    }
+    for text in ["false", "False", "FALSE", "0", "no", "off", "n", "f"] {
+        assert!(!enabled(text), "{text}");
+    }
+    for text in ["2", "truth", "enabled", "-"] {
+        refused("pool.leaks.enabled", load("", &[("POOL_ENABLE_LEAK_DETECTION", text)]));
     }
 }
 
@@ -182,6 +262,14 @@ fn a_filter_is_a_level_or_has_levels() {
 
 #[test]
 fn sizes_of_the_pool_must_fit_together() {
+    let adaptive = |enabled, max_size| format!("{{enabled: {enabled}, max_size: {max_size}}}");
+    for (enabled, max_size) in [(true, 10), (true, 11), (false, 9)] {
+        config(&format!("pool: {{adaptive: {}}}", adaptive(enabled, max_size)), &[]);
+    }
+    assert!(
+        errors(&format!("pool: {{adaptive: {}}}", adaptive(true, 9)), &[])
+            .contains("pool.max_size (10,")
+    );
     assert_eq!(config("pool: {min_size: 7, max_size: 7}", &[]).pool.min_size, 7);
     assert!(errors("pool: {min_size: 8, max_size: 7}", &[]).contains("pool.min_size (8,"));
 }

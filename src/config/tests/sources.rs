@@ -104,6 +104,15 @@ fn every_key_has_a_variable() {
         ("log", "debug"),
         ("format", "json"),
         ("timeout", "7s"),
+        ("probe_interval", "7s"),
+        ("max_lifetime", "7m"),
+        ("max_idle_time", "7m"),
+        ("max_queries", "7000"),
+        ("threshold", "7s"),
+        ("cooldown", "7s"),
+        ("require_primary", "false"),
+        ("trace", "true"),
+        ("reclaim", "true"),
         ("max_file_size", "7MiB"),
         ("max_line_length", "7KiB"),
         ("max_chunk_size", "700B"),
@@ -113,7 +122,11 @@ fn every_key_has_a_variable() {
         let name = key.path.rsplit('.').next().unwrap_or_default();
         let value = values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         let is_time = ["_timeout", "_after", "_window", "_wait"].iter().any(|e| name.ends_with(e));
-        let value = value.unwrap_or(if is_time { "7s" } else { "7" });
+        let value = match key.path {
+            "pool.leaks.enabled" => "false",
+            "pool.adaptive.enabled" => "true",
+            _ => value.unwrap_or(if is_time { "7s" } else { "7" }),
+        };
         let mut variables = vec![(key.variable(), value)];
         if name == "mode" {
             variables.push(("DATABASE_URL".to_owned(), "postgres://elsewhere/code"));
@@ -140,6 +153,11 @@ fn historical_variables_work() {
             ("POOL_MAX_SIZE", "30"),
             ("POOL_TIMEOUT", "12"),
             ("POOL_COMMAND_TIMEOUT", "30.25"),
+            ("POOL_MAX_QUERIES", "60000"),
+            ("POOL_MAX_IDLE_TIME", "90"),
+            ("POOL_MAX_CONNECTION_LIFETIME", "3600.5"),
+            ("POOL_ENABLE_LEAK_DETECTION", "False"),
+            ("POOL_LEAK_DETECTION_TIMEOUT", "0"),
             ("MAX_CONCURRENT_INDEXING_JOBS", "5"),
             ("DATABASE_URL", "postgres://ann:hunter2@db/code"),
         ],
@@ -147,6 +165,11 @@ fn historical_variables_work() {
     assert_eq!((config.pool.min_size, config.pool.max_size), (3, 30));
     assert_eq!(config.pool.acquire_timeout, Duration::from_secs(12));
     assert_eq!(config.pool.command_timeout, Duration::from_millis(30_250));
+    assert_eq!(config.pool.max_queries, 60_000);
+    assert_eq!(config.pool.max_idle_time, Duration::from_secs(90));
+    assert_eq!(config.pool.max_lifetime, Duration::from_millis(3_600_500));
+    assert!(!config.pool.leaks.enabled);
+    assert_eq!(config.pool.leaks.threshold, Duration::ZERO);
     assert_eq!(config.jobs.max_concurrent, 5);
     assert_eq!(url_of(&config).expose(), "postgres://ann:hunter2@db/code");
 }
