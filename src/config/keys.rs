@@ -38,6 +38,8 @@ pub(super) struct Key<'a> {
     pub(super) path: &'static str,
     /// Variables that set this key since before there was a configuration file.
     pub(super) historical: &'static [&'static str],
+    /// Whether a running server takes a new value up; else it has its effect at the next start.
+    pub(super) live: bool,
     pub(super) slot: Slot<'a>,
 }
 
@@ -101,7 +103,11 @@ impl From<&Config> for Draft {
 
 impl<'a> Key<'a> {
     fn new(path: &'static str, slot: Slot<'a>) -> Self {
-        Self { path, historical: &[], slot }
+        Self { path, historical: &[], live: false, slot }
+    }
+
+    fn live(self) -> Self {
+        Self { live: true, ..self }
     }
 
     fn also(self, historical: &'static [&'static str]) -> Self {
@@ -203,6 +209,7 @@ fn pool(config: &mut pool::Config) -> [Key<'_>; 23] {
         Key::new("pool.adaptive.max_size", count(adaptive_max_size, bounds::SIZE)),
         Key::new("pool.adaptive.cooldown", Slot::time(cooldown, bounds::COOLDOWN)),
     ]
+    .map(Key::live)
 }
 
 fn index(config: &mut index::Config) -> [Key<'_>; 4] {
@@ -232,7 +239,7 @@ fn server(config: &mut Server) -> [Key<'_>; 1] {
 fn telemetry(config: &mut telemetry::Config) -> [Key<'_>; 2] {
     let telemetry::Config { log, format } = config;
     [
-        Key::new("telemetry.log", Slot::Filter(log)),
+        Key::new("telemetry.log", Slot::Filter(log)).live(),
         Key::new("telemetry.format", Slot::Format(format)),
     ]
 }

@@ -5,6 +5,7 @@
 //! before the default. Whatever is wrong is collected, so that [`ConfigErrors`] lists everything at
 //! once.
 
+mod changes;
 mod document;
 mod environment;
 mod error;
@@ -24,6 +25,7 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,7 +35,9 @@ use self::document::Document;
 use self::keys::Draft;
 use self::known::Known;
 use self::read::Reader;
+use self::slot::{Given, Slot};
 
+pub use self::changes::Change;
 pub use self::environment::Environment;
 pub use self::error::{ConfigErrors, Fault, Place, Position, Problem, Size, Suspect};
 pub use self::expand::ExpandError;
@@ -50,6 +54,18 @@ pub const FILE_VARIABLE: &str = "CODEBASE_MCP_CONFIG";
 
 /// A commented configuration file with every key, which says the same as no file at all.
 pub const DEFAULT_FILE: &str = include_str!("../../codebase-mcp.yaml");
+
+/// Reads a duration with its unit, such as `500ms`, as the configuration does, for arguments of commands.
+///
+/// # Errors
+/// A text that is no duration or one that is out of bounds, with what to do about it.
+pub fn parse_duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let mut duration = *bounds.start();
+    let mut slot = Slot::time(&mut duration, bounds);
+    let rule = slot.rule();
+    let read = slot.set(&Given::Free(text));
+    read.map(|_| duration).map_err(|refusal| format!("{refusal}; {}", refusal.fix(&rule, None)))
+}
 
 /// The settings of all parts.
 #[derive(Debug, Clone, PartialEq, Eq)]

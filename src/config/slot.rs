@@ -110,6 +110,15 @@ impl<'a> Slot<'a> {
         Ok(true)
     }
 
+    /// Whether this field and the same one of another draft hold different values.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Two passwords look the same when printed.
+            (Self::Url(one), Self::Url(other)) => one != other,
+            _ => self.print() != other.print(),
+        }
+    }
+
     /// The value as YAML without secrets, `None` when there is none.
     pub(super) fn print(&self) -> Option<String> {
         match self {

@@ -1,6 +1,7 @@
 //! What the configuration accepts, where values come from and how errors read.
 
 mod bounds;
+mod changes;
 mod errors;
 mod hostile;
 mod search;
