@@ -115,7 +115,7 @@ impl App {
             match Cluster::attach(config, keeper).await {
                 Ok(_share) => {
                     tracing::warn!("started the embedded PostgreSQL again");
-                    self.services.projects.reconnect_now().await;
+                    self.services.projects.reconnect_now();
                 }
                 Err(error) => {
                     tracing::error!(error = explained(&error), "the embedded PostgreSQL is down");

@@ -38,11 +38,11 @@ struct Sums {
     waiting: u32,
 }
 
-pub(super) async fn connection_pool(readiness: &Readiness) -> PoolHealth {
+pub(super) fn connection_pool(readiness: &Readiness) -> PoolHealth {
     match readiness {
         Readiness::Starting => without_database("connecting", None),
         Readiness::Failed { error, .. } => without_database("disconnected", Some(error)),
-        Readiness::Ready(services) => of_pools(services.projects.statistics().await),
+        Readiness::Ready(services) => of_pools(services.projects.statistics()),
     }
 }
 

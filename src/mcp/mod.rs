@@ -90,7 +90,7 @@ impl ServerHandler for Server {
             return Err(ErrorData::resource_not_found(message, None));
         }
         let readiness = self.readiness.borrow().clone();
-        let health = health::connection_pool(&readiness).await;
+        let health = health::connection_pool(&readiness);
         let text = serde_json::to_string_pretty(&health)
             .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
         let contents = ResourceContents::text(text, request.uri).with_mime_type("application/json");

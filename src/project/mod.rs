@@ -4,8 +4,8 @@ mod error;
 
 use std::collections::BTreeMap;
 
+use parking_lot::Mutex;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub use error::ProjectError;
@@ -40,10 +40,18 @@ pub struct Project {
 #[derive(Debug)]
 pub struct Projects {
     server: PgConnectOptions,
-    pool_config: pool::Config,
     registry: PgPool,
     /// Held while a project is being opened, so that it is opened once.
-    open: Mutex<BTreeMap<Uuid, Project>>,
+    opening: tokio::sync::Mutex<()>,
+    /// Held for moments only, so that whoever looks at the pools waits for no database.
+    open: Mutex<Open>,
+}
+
+/// The open projects, and what their pools are made with.
+#[derive(Debug)]
+struct Open {
+    pool_config: pool::Config,
+    projects: BTreeMap<Uuid, Project>,
 }
 
 impl Projects {
@@ -62,7 +70,8 @@ impl Projects {
         ensure_database(&server, &pool_config, &registry_name).await?;
         let registry = open_pool("registry", &server, &pool_config, &registry_name)?;
         migrated(&registry, Schema::Registry).await?;
-        Ok(Self { server, pool_config, registry, open: Mutex::new(BTreeMap::new()) })
+        let open = Mutex::new(Open { pool_config, projects: BTreeMap::new() });
+        Ok(Self { server, registry, opening: tokio::sync::Mutex::new(()), open })
     }
 
     /// The pool of the registry's database.
@@ -101,28 +110,48 @@ impl Projects {
         self.resolve(Some(&id.to_string())).await
     }
 
-    /// The statistics of the registry's pool and of every open project's. Dropping the future loses nothing.
-    pub async fn statistics(&self) -> Vec<Statistics> {
-        let open = self.open.lock().await;
-        let projects = open.values().map(|project| project.pool.statistics());
-        std::iter::once(self.registry.statistics()).chain(projects).collect()
+    /// What every pool counts: the registry's first, then those of the open projects.
+    pub fn statistics(&self) -> Vec<Statistics> {
+        self.pools().iter().map(PgPool::statistics).collect()
+    }
+
+    /// Runs every pool with this configuration from now on, those that are opened later too.
+    ///
+    /// # Errors
+    /// A configuration that breaks a rule changes no pool.
+    pub fn reconfigure(&self, config: &pool::Config) -> Result<(), pool::ConfigError> {
+        config.validate()?;
+        let mut open = self.open.lock();
+        if open.pool_config == *config {
+            return Ok(());
+        }
+        open.pool_config.clone_from(config);
+        let projects = open.projects.values().map(|project| &project.pool);
+        std::iter::once(&self.registry)
+            .chain(projects)
+            .try_for_each(|pool| reconfigure(pool, config))
     }
 
     /// Tells every pool that the database is back, so that none waits for its next attempt.
-    pub async fn reconnect_now(&self) {
-        self.registry.reconnect_now();
-        for project in self.open.lock().await.values() {
-            project.pool.reconnect_now();
-        }
+    pub fn reconnect_now(&self) {
+        self.pools().iter().for_each(PgPool::reconnect_now);
     }
 
     /// Closes every pool, the registry's last. After a dropped future the pools close by themselves as their
     /// leases end.
     pub async fn shutdown(&self) {
-        let open = std::mem::take(&mut *self.open.lock().await);
-        let closing = open.values().map(|project| project.pool.shutdown());
+        // A project that is being opened is among them.
+        let _opening = self.opening.lock().await;
+        let projects = self.open.lock().projects.clone();
+        let closing = projects.values().map(|project| project.pool.shutdown());
         futures_util::future::join_all(closing).await;
         self.registry.shutdown().await;
+    }
+
+    fn pools(&self) -> Vec<PgPool> {
+        let open = self.open.lock();
+        let projects = open.projects.values().map(|project| project.pool.clone());
+        std::iter::once(self.registry.clone()).chain(projects).collect()
     }
 
     /// The default project as it is registered, or as it will be.
@@ -133,18 +162,28 @@ impl Projects {
     }
 
     async fn open(&self, row: ProjectRow) -> Result<Project, ProjectError> {
-        let mut open = self.open.lock().await;
-        if let Some(project) = open.get(&row.id) {
-            return Ok(project.clone());
+        let known = |id| self.open.lock().projects.get(id).cloned();
+        if let Some(project) = known(&row.id) {
+            return Ok(project);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(project) = known(&row.id) {
+            return Ok(project);
         }
         let row = self.ensure(row).await?;
         let name = database_name(&row)?;
+        let config = self.open.lock().pool_config.clone();
         let title = format!("project {}", row.name);
-        let pool = open_pool(&title, &self.server, &self.pool_config, &name)?;
+        let pool = open_pool(&title, &self.server, &config, &name)?;
         migrated(&pool, Schema::Project).await?;
         let ProjectRow { id, name, database_name } = row;
         let project = Project { id, name, database_name, pool };
-        open.insert(project.id, project.clone());
+        let mut open = self.open.lock();
+        if open.pool_config != config {
+            // It has changed in the meantime, and this pool was not among the others.
+            reconfigure(&project.pool, &open.pool_config)?;
+        }
+        open.projects.insert(project.id, project.clone());
         Ok(project)
     }
 
@@ -186,6 +225,13 @@ fn open_pool(
     let session = format!("codebase-mcp {}", name.as_str());
     let connector = Postgres::new(options, &session, config.command_timeout);
     Ok(PgPool::new(title, config.clone(), connector)?)
+}
+
+/// Puts another configuration in force. The server keeps the limit of statements for us, so that one holds for
+/// connections that are opened from now on.
+fn reconfigure(pool: &PgPool, config: &pool::Config) -> Result<(), pool::ConfigError> {
+    pool.connector().set_command_timeout(config.command_timeout);
+    pool.reconfigure(config.clone())
 }
 
 async fn migrated(pool: &PgPool, schema: Schema) -> Result<(), ProjectError> {
