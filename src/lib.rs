@@ -14,6 +14,7 @@
 //! - [`embed`]: the model that makes vectors of text.
 //! - [`pool`]: connections, fairly shared and never handed on half-used.
 //! - [`postgres`]: the PostgreSQL that comes with the program.
+//! - [`control`]: the socket at which a running server says how its pools are.
 //! - [`telemetry`]: the log.
 //!
 //! `docs/ARCHITECTURE.md` follows the data through them and says what must stay true.
@@ -21,6 +22,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod embed;
 pub mod index;
 pub mod jobs;

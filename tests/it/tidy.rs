@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("embed", &[]),
     ("telemetry", &[]),
     ("postgres", &[]),
+    ("control", &["pool"]),
     ("store", &["pool"]),
     ("project", &["store", "pool"]),
     ("jobs", &["store", "pool"]),
