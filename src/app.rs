@@ -1,9 +1,10 @@
 //! Builds the parts, hands them to each other, and stops them in reverse order.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rmcp::ServiceExt;
 use rmcp::transport::IntoTransport;
 use sqlx::postgres::PgConnectOptions;
@@ -12,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Database};
+use crate::control::{self, Listener};
 use crate::embed::{LoadError, StaticModel};
 use crate::index::{self, Force, IndexError, Indexer, Root};
 use crate::jobs::{Failure, Handler, JobError, Jobs, Request, Run};
-use crate::mcp::{Readiness, Server, Services};
+use crate::mcp::{Client, Readiness, Server, Services};
 use crate::pool::public_statement_error;
 use crate::postgres::{Cluster, ClusterError, Keeper};
 use crate::project::{ProjectError, Projects};
@@ -124,6 +126,23 @@ impl App {
         }
     }
 
+    /// Keeps the pools at what `config` says. Never returns.
+    async fn follow(&self, config: &mut watch::Receiver<Config>) {
+        loop {
+            let pool = config.borrow_and_update().pool.clone();
+            if let Err(error) = self.services.projects.reconfigure(&pool) {
+                tracing::error!(
+                    event = "pool.reconfigure_failed",
+                    error = %error,
+                    "the pools stay as they are"
+                );
+            }
+            if config.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// Stops the jobs at their next step, closes the pools, and gives the cluster back. After a dropped
     /// future the same happens without anybody waiting for it.
     pub async fn shutdown(self) {
@@ -132,12 +151,14 @@ impl App {
     }
 }
 
-/// Serves one MCP session over `transport` until the client leaves or `stop` is cancelled. The session
-/// is answered at once; the parts are built meanwhile, and again until that succeeds. To end it early cancel
-/// `stop`: a dropped future leaves its tasks running.
+/// Serves one MCP session over `transport` until the client leaves or `stop` is cancelled, and answers at
+/// `control` all the while. The session is answered at once; the parts are built meanwhile, and again until
+/// that succeeds. What can change live follows `config`. To end it early cancel `stop`: a dropped future
+/// leaves its tasks running.
 pub async fn serve<T, E, A>(
-    config: Config,
+    config: watch::Receiver<Config>,
     keeper: Keeper,
+    control: Option<Listener>,
     transport: T,
     stop: CancellationToken,
 ) -> Result<(), rmcp::service::ServerInitializeError>
@@ -145,8 +166,53 @@ where
     T: IntoTransport<rmcp::RoleServer, E, A>,
     E: std::error::Error + Send + Sync + 'static,
 {
+    let started_at = Utc::now();
     let (state, readiness) = watch::channel(Readiness::Starting);
-    let server = Server::new(readiness, config.server.startup_wait);
+    let server = Server::new(readiness.clone(), config.borrow().server.startup_wait);
+    let client = server.client();
+    let session = session(config, keeper, server, state, transport, stop);
+    let Some(control) = control else {
+        return session.await;
+    };
+    tokio::select! {
+        outcome = session => outcome,
+        never = control.serve(move || status(started_at, &client, &readiness)) => match never {},
+    }
+}
+
+/// What the control socket says.
+fn status(
+    started_at: DateTime<Utc>,
+    client: &OnceLock<Client>,
+    readiness: &watch::Receiver<Readiness>,
+) -> control::Status {
+    let (state, error, pools) = match &*readiness.borrow() {
+        Readiness::Starting => (control::State::Starting, None, Vec::new()),
+        Readiness::Failed { error, .. } => {
+            (control::State::Failed, Some(error.to_string()), Vec::new())
+        }
+        Readiness::Ready(services) => (control::State::Ready, None, services.projects.statistics()),
+    };
+    let client = client.get().map(|Client { name, version }| control::Client {
+        name: name.clone(),
+        version: version.clone(),
+    });
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
+    control::Status { pid, version, started_at, client, state, error, pools }
+}
+
+async fn session<T, E, A>(
+    config: watch::Receiver<Config>,
+    keeper: Keeper,
+    server: Server,
+    state: watch::Sender<Readiness>,
+    transport: T,
+    stop: CancellationToken,
+) -> Result<(), rmcp::service::ServerInitializeError>
+where
+    T: IntoTransport<rmcp::RoleServer, E, A>,
+    E: std::error::Error + Send + Sync + 'static,
+{
     let tasks = TaskTracker::new();
     let building = tasks.spawn(build_until_done(config, keeper, state, stop.clone()));
     let session = tokio::select! {
@@ -183,14 +249,15 @@ where
 
 /// Builds the parts, trying again until it succeeds or `stop` is cancelled.
 async fn build_until_done(
-    config: Config,
+    mut config: watch::Receiver<Config>,
     keeper: Keeper,
     state: watch::Sender<Readiness>,
     stop: CancellationToken,
 ) -> Option<App> {
     loop {
+        let current = config.borrow().clone();
         let built = tokio::select! {
-            built = App::build(&config, &keeper) => built,
+            built = App::build(&current, &keeper) => built,
             () = stop.cancelled() => return None,
         };
         match built {
@@ -199,7 +266,8 @@ async fn build_until_done(
                 // `state` lives on, so that sessions never see it closed while they run.
                 state.send_replace(Readiness::Ready(app.services().clone()));
                 tokio::select! {
-                    () = app.keep_cluster_up(&config.database, &keeper) => {}
+                    () = app.keep_cluster_up(&current.database, &keeper) => {}
+                    () = app.follow(&mut config) => {}
                     () = stop.cancelled() => {}
                 }
                 return Some(app);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{BAD, FAINT, GOOD, STRONG, counted, duration, styled};
-use super::serve::stop_on_signal;
+use super::signals::stop_on_signal;
 use super::{CliError, build};
 use crate::app::App;
 use crate::config::Config;

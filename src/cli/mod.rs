@@ -8,8 +8,10 @@ mod doctor;
 mod index;
 mod keep_cluster;
 mod output;
+mod reload;
 mod search;
 mod serve;
+mod signals;
 
 use std::io;
 use std::path::PathBuf;
@@ -18,9 +20,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{App, BuildError, explained};
-use crate::config::{Config, ConfigErrors, Environment, Loaded};
+use crate::config::{Config, ConfigErrors, Environment};
+use crate::control;
 use crate::postgres::Keeper;
 use crate::telemetry;
+
+use self::reload::Reload;
 
 /// Code search for AI assistants over the Model Context Protocol, stored in PostgreSQL.
 #[derive(Debug, Parser)]
@@ -119,27 +124,27 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
     if !verbose && !matches!(command, Command::Serve) {
         "warn".clone_into(&mut log.log);
     }
-    telemetry::init(&log, io::stderr);
+    let log = telemetry::init(&log, io::stderr);
     for notice in &loaded.notices {
         tracing::warn!("{notice}");
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let outcome = runtime.block_on(dispatch(command, loaded));
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Serve => {
+                serve::run(Reload::new(loaded.config, config, environment, log)).await
+            }
+            Command::Index(arguments) => index::run(&arguments, &loaded.config).await,
+            Command::Search(arguments) => search::run(&arguments, &loaded.config).await,
+            Command::Doctor(arguments) => doctor::run(&arguments, &loaded).await,
+            Command::Config(_) | Command::KeepCluster(_) => {
+                unreachable!("handled before the configuration is read")
+            }
+        }
+    });
     // A read of stdin that nobody waits for any more must not hold the process.
     runtime.shutdown_background();
     outcome
-}
-
-async fn dispatch(command: Command, loaded: Loaded) -> Result<(), CliError> {
-    match command {
-        Command::Serve => serve::run(loaded.config).await,
-        Command::Index(arguments) => index::run(&arguments, &loaded.config).await,
-        Command::Search(arguments) => search::run(&arguments, &loaded.config).await,
-        Command::Doctor(arguments) => doctor::run(&arguments, &loaded).await,
-        Command::Config(_) | Command::KeepCluster(_) => {
-            unreachable!("handled before a runtime is made")
-        }
-    }
 }
 
 /// Builds the parts for a command that needs the database.
@@ -150,4 +155,13 @@ async fn build(config: &Config) -> Result<App, CliError> {
 /// How to start the keeper of the embedded cluster: this program again.
 fn keeper(config: &Config) -> Result<Keeper, CliError> {
     Ok(keep_cluster::keeper(std::env::current_exe()?, &config.database))
+}
+
+/// Where the servers of this user have their control sockets.
+fn control_folder(environment: &Environment) -> Result<control::Folder, CliError> {
+    let data = environment.data_folder().ok_or_else(|| {
+        let fix = "set HOME or XDG_DATA_HOME to an absolute path";
+        CliError::Failed(format!("there is no folder for control sockets; {fix}"))
+    })?;
+    control::Folder::below(&data).map_err(CliError::failed)
 }

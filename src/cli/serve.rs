@@ -1,36 +1,35 @@
 //! `serve`: one MCP session over stdin and stdout.
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::{CliError, keeper};
+use super::reload::Reload;
+use super::signals::stop_on;
+use super::{CliError, control_folder, keeper};
 use crate::app;
-use crate::config::Config;
+use crate::control::Listener;
 
-pub(super) async fn run(config: Config) -> Result<(), CliError> {
-    let keeper = keeper(&config)?;
-    let stop = stop_on_signal()?;
-    app::serve(config, keeper, rmcp::transport::io::stdio(), stop)
-        .await
-        .map_err(|error| CliError::Failed(format!("the MCP session could not begin: {error}")))
+pub(super) async fn run(reload: Reload) -> Result<(), CliError> {
+    let config = reload.config();
+    let keeper = keeper(&config.borrow())?;
+    let stop = stop_on(&[SignalKind::terminate(), SignalKind::interrupt()])?;
+    let hangup = signal(SignalKind::hangup())?;
+    let control = listen(&reload);
+    let served = app::serve(config, keeper, control, rmcp::transport::io::stdio(), stop);
+    let outcome = tokio::select! {
+        outcome = served => outcome,
+        never = reload.on_every(hangup) => match never {},
+    };
+    outcome.map_err(|error| CliError::Failed(format!("the MCP session could not begin: {error}")))
 }
 
-/// A token that SIGTERM, SIGINT and SIGHUP (a terminal that closes) cancel.
-pub(super) fn stop_on_signal() -> Result<CancellationToken, CliError> {
-    let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let cancel = stop.clone();
-    TaskTracker::new().spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
-        tracing::info!("stopping");
-        cancel.cancel();
-    });
-    Ok(stop)
+/// Opens the control socket. A server serves without it too.
+fn listen(reload: &Reload) -> Option<Listener> {
+    let opened = control_folder(reload.environment())
+        .and_then(|folder| Listener::open(&folder).map_err(CliError::failed));
+    opened
+        .inspect_err(|error| {
+            let hint = "`codebase-mcp pool status` will not see this server";
+            tracing::warn!(event = "control.unavailable", error = %error, "{hint}");
+        })
+        .ok()
 }

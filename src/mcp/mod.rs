@@ -8,12 +8,14 @@ mod health;
 mod readiness;
 mod tools;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    Resource, ResourceContents, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, Implementation, InitializeRequestParams,
+    InitializeResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
+    ResourceContents, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -27,17 +29,41 @@ const INSTRUCTIONS: &str = "Searches source repositories by meaning. Index a rep
     start_indexing_background (or index_repository for a small one), follow it with \
     get_indexing_status, then ask search_code what the code does, in words or identifiers.";
 
+/// How much of what a client calls itself is kept, in characters.
+const CLIENT_NAME_MAX: usize = 100;
+
 /// One MCP session.
 #[derive(Debug, Clone)]
 pub struct Server {
     readiness: watch::Receiver<Readiness>,
     startup_wait: Duration,
+    client: Arc<OnceLock<Client>>,
+}
+
+/// What a client calls itself; nothing proves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its name, 100 characters at most.
+    pub name: String,
+    /// Its version, 100 characters at most.
+    pub version: String,
 }
 
 impl Server {
     /// Serves with what `readiness` holds; a tool call waits up to `startup_wait` for it.
     pub fn new(readiness: watch::Receiver<Readiness>, startup_wait: Duration) -> Self {
-        Self { readiness, startup_wait }
+        Self { readiness, startup_wait, client: Arc::default() }
+    }
+
+    /// Who is at the other end, once they have said so.
+    pub fn client(&self) -> Arc<OnceLock<Client>> {
+        Arc::clone(&self.client)
+    }
+
+    fn meet(&self, client: &Implementation) {
+        let short = |text: &str| text.chars().take(CLIENT_NAME_MAX).collect();
+        self.client
+            .get_or_init(|| Client { name: short(&client.name), version: short(&client.version) });
     }
 }
 
@@ -49,6 +75,16 @@ impl ServerHandler for Server {
             .with_title("Codebase search");
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        self.meet(&request.client_info);
+        context.peer.set_peer_info(request.clone());
+        self.negotiate_initialize(&request)
     }
 
     async fn list_tools(
@@ -64,6 +100,10 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        // A client that does not initialize says with each request who it is.
+        if let Some(client) = context.meta.client_info() {
+            self.meet(&client);
+        }
         tools::call(self, request, context).await
     }
 

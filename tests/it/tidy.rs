@@ -23,13 +23,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "config", "embed", "index", "jobs", "mcp", "pool", "postgres", "project", "search",
-            "store",
+            "config", "control", "embed", "index", "jobs", "mcp", "pool", "postgres", "project",
+            "search", "store",
         ],
     ),
     (
         "cli",
-        &["app", "config", "embed", "index", "jobs", "postgres", "search", "store", "telemetry"],
+        &[
+            "app",
+            "config",
+            "control",
+            "embed",
+            "index",
+            "jobs",
+            "pool",
+            "postgres",
+            "search",
+            "store",
+            "telemetry",
+        ],
     ),
 ];
 
