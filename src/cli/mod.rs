@@ -8,6 +8,7 @@ mod doctor;
 mod index;
 mod keep_cluster;
 mod output;
+mod pool;
 mod reload;
 mod search;
 mod serve;
@@ -53,6 +54,9 @@ enum Command {
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Show the connection pools of running servers
+    #[command(subcommand)]
+    Pool(pool::Command),
     /// Check every part that a server needs, and say how to mend what is broken
     Doctor(doctor::Arguments),
     /// Stop the embedded database when nobody uses it; started by the server itself
@@ -119,6 +123,10 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Command::Config(command) = command {
         return config::run(&command, config.as_deref(), &environment);
     }
+    if let Command::Pool(command) = command {
+        // What a server runs with is not what the file says now, so the file is not needed.
+        return tokio::runtime::Runtime::new()?.block_on(pool::run(&command, &environment));
+    }
     let loaded = Config::load(config.as_deref(), &environment)?;
     let mut log = loaded.config.telemetry.clone();
     if !verbose && !matches!(command, Command::Serve) {
@@ -137,7 +145,7 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
             Command::Index(arguments) => index::run(&arguments, &loaded.config).await,
             Command::Search(arguments) => search::run(&arguments, &loaded.config).await,
             Command::Doctor(arguments) => doctor::run(&arguments, &loaded).await,
-            Command::Config(_) | Command::KeepCluster(_) => {
+            Command::Config(_) | Command::Pool(_) | Command::KeepCluster(_) => {
                 unreachable!("handled before the configuration is read")
             }
         }

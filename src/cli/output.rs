@@ -12,6 +12,8 @@ pub(super) const STRONG: Style = Style::new().bold();
 pub(super) const FAINT: Style = Style::new().dimmed();
 /// Success.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// Something to look at.
+pub(super) const WARNING: Style = AnsiColor::Yellow.on_default();
 /// Failure.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 

@@ -5,6 +5,7 @@ mod cli;
 mod half_open;
 mod mcp;
 mod mcp_client;
+mod operations;
 mod pool;
 mod pool_cancel;
 mod pool_deadline;

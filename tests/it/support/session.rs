@@ -1,10 +1,12 @@
 //! A minimal MCP client that looks at every line the server writes.
 #![expect(clippy::needless_pass_by_value, reason = "callers build their parameters in place")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::PATIENCE;
@@ -14,6 +16,7 @@ pub(crate) struct Session {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
+    log: Arc<Mutex<String>>,
     next_id: u64,
     /// Messages that came in while an answer was awaited.
     pub(crate) notifications: Vec<Value>,
@@ -31,7 +34,7 @@ impl Session {
             .unwrap();
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut stderr = child.stderr.take().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in stdout.lines() {
@@ -41,13 +44,17 @@ impl Session {
                 }
             }
         });
+        let log = Arc::new(Mutex::new(String::new()));
         // Read, so that a full pipe never holds the server; shown when a test fails.
+        let written = Arc::clone(&log);
         std::thread::spawn(move || {
-            let mut log = String::new();
-            drop(stderr.read_to_string(&mut log));
-            eprintln!("{log}");
+            for line in stderr.lines() {
+                let Ok(line) = line else { break };
+                written.lock().unwrap().extend([line.as_str(), "\n"]);
+            }
+            eprintln!("{}", written.lock().unwrap());
         });
-        Self { child, stdin, lines, next_id: 0, notifications: Vec::new() }
+        Self { child, stdin, lines, log, next_id: 0, notifications: Vec::new() }
     }
 
     /// Starts the server and makes the handshake.
@@ -132,6 +139,20 @@ impl Session {
         let message: Value = serde_json::from_str(&line).expect("stdout carries only JSON");
         assert_eq!(message["jsonrpc"], "2.0", "{message}");
         message
+    }
+
+    /// What the server has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Closes stdin, as a client that leaves, and waits for the server's end.
