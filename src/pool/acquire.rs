@@ -11,7 +11,7 @@ use super::connect::Connect;
 use super::error::{AcquireError, CheckError};
 use super::lease::Lease;
 use super::line::Ticket;
-use super::shared::Shared;
+use super::shared::{Outcome, Shared};
 use super::slot::Borrower;
 use super::state::{Patience, State, Taken, Wait};
 
@@ -31,12 +31,10 @@ pub(super) async fn acquire<C: Connect>(
             if measure {
                 shared.with_state(|state| state.measured(started.elapsed()));
             }
-            let in_doubt = slot.in_doubt;
-            let lease = Lease::new(Arc::clone(&shared), slot);
-            if !in_doubt {
-                return Ok(lease);
+            if !slot.in_doubt {
+                return Ok(Lease::new(shared, slot));
             }
-            first = Some(lease);
+            first = Some(Lease::new(Arc::clone(&shared), slot));
         }
     }
     let patience = Patience { started, limit };
@@ -157,7 +155,7 @@ pub(super) struct Place<'a, C: Connect> {
     shared: &'a Arc<Shared<C>>,
     /// `None` when there is nothing to leave any more.
     ticket: Option<Ticket>,
-    receiver: oneshot::Receiver<Result<Lease<C>, AcquireError>>,
+    receiver: oneshot::Receiver<Outcome<C>>,
 }
 
 impl<C: Connect> Place<'_, C> {
@@ -165,9 +163,13 @@ impl<C: Connect> Place<'_, C> {
     pub(super) async fn served(&mut self) -> Result<Lease<C>, AcquireError> {
         let served = (&mut self.receiver).await;
         self.ticket = None;
-        served.unwrap_or_else(|_dropped| {
-            Err(AcquireError::Closed { snapshot: Box::new(self.shared.snapshot()) })
-        })
+        match served {
+            Ok(outcome) => outcome.map_err(|error| *error),
+            // The pool let go of its waiters, which it does only at its end.
+            Err(_dropped) => {
+                Err(AcquireError::Closed { snapshot: Box::new(self.shared.snapshot()) })
+            }
+        }
     }
 }
 

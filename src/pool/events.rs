@@ -78,7 +78,7 @@ fn resized<C: Connect>(shared: &Shared<C>, min_size: u32, max_size: u32, from: u
 
 /// Resolving a stack trace takes tens of milliseconds, so it is not done on a task's thread.
 fn leaked<C: Connect>(shared: &Arc<Shared<C>>, leak: Leak) {
-    let Leak { id, location, held, warning, trace } = leak;
+    let Leak { id, location, held, warning, particulars } = leak;
     let pool = Arc::clone(&shared.name);
     let tell = move |trace: Option<String>| {
         tracing::warn!(
@@ -87,11 +87,12 @@ fn leaked<C: Connect>(shared: &Arc<Shared<C>>, leak: Leak) {
             "a lease is held for long; is it leaked?"
         );
     };
-    match trace {
+    match particulars.filter(|particulars| particulars.trace.is_some()) {
         None => tell(None),
-        Some(trace) => {
-            let resolving = shared.spawn_blocking(move || trace.to_string());
-            shared.spawn(async move { tell(resolving.await.ok()) });
+        Some(particulars) => {
+            let resolve = move || particulars.trace.as_ref().map(ToString::to_string);
+            let resolving = shared.spawn_blocking(resolve);
+            shared.spawn(async move { tell(resolving.await.ok().flatten()) });
         }
     }
 }

@@ -19,7 +19,7 @@ use super::lease::Lease;
 use super::phase::{Health, HealthReason, Phase};
 use super::shared::Shared;
 use super::shutdown::{self, ShutdownReport};
-use super::slot::Borrower;
+use super::slot::{Borrower, Particulars};
 use super::stats::{Snapshot, Statistics};
 
 /// A pool of connections. Clones are handles of the same pool; dropping the last one closes it as
@@ -139,8 +139,10 @@ impl<C: Connect> Pool<C> {
         let AcquireOptions { timeout, leak_after } = options;
         let shared = Arc::clone(self.shared());
         let traces = shared.traces.load(Ordering::Relaxed);
-        let trace = traces.then(|| Arc::new(Backtrace::force_capture()));
-        let borrower = Borrower { location: Location::caller(), leak_after, trace };
+        let trace = traces.then(Backtrace::force_capture);
+        let particular = trace.is_some() || leak_after.is_some();
+        let particulars = particular.then(|| Arc::new(Particulars { leak_after, trace }));
+        let borrower = Borrower { location: Location::caller(), particulars };
         acquire::acquire(shared, borrower, timeout)
     }
 

@@ -12,6 +12,9 @@ use super::shared::{PoolSlot, Shared};
 use super::slot::{Cut, Tether};
 use super::state::Fitness;
 
+/// Why looking into a lease cannot fail.
+const HELD: &str = "a lease holds its connection until it ends";
+
 /// A leased connection. Dropping it gives the connection back at once, without waiting and from any
 /// thread, inside a runtime or not.
 ///
@@ -19,9 +22,8 @@ use super::state::Fitness;
 /// transaction, is reset in the background; a connection whose statement was abandoned half-way is closed
 /// and its session on the server ended.
 pub struct Lease<C: Connect> {
-    shared: Arc<Shared<C>>,
-    /// Taken only when the lease ends.
-    slot: Option<PoolSlot<C>>,
+    /// Pool and connection; taken only when the lease ends.
+    held: Option<(Arc<Shared<C>>, PoolSlot<C>)>,
     usage: Usage,
 }
 
@@ -157,7 +159,7 @@ impl Track<'_> {
 
 impl<C: Connect> Lease<C> {
     pub(super) fn new(shared: Arc<Shared<C>>, slot: PoolSlot<C>) -> Self {
-        Self { shared, slot: Some(slot), usage: Usage::new() }
+        Self { held: Some((shared, slot)), usage: Usage::new() }
     }
 
     /// The number that names this connection in logs, unique within its pool.
@@ -174,7 +176,7 @@ impl<C: Connect> Lease<C> {
 
     /// The connection, and what follows its use.
     pub(super) fn parts(&mut self) -> (&mut C::Connection, Track<'_>) {
-        let slot = self.slot.as_mut().expect("a lease holds its connection until it ends");
+        let (_, slot) = self.held.as_mut().expect(HELD);
         (&mut slot.connection, Track { tether: &slot.tether, usage: &mut self.usage })
     }
 
@@ -196,16 +198,16 @@ impl<C: Connect> Lease<C> {
     }
 
     pub(super) fn slot(&self) -> &PoolSlot<C> {
-        self.slot.as_ref().expect("a lease holds its connection until it ends")
+        &self.held.as_ref().expect(HELD).1
     }
 
     fn slot_mut(&mut self) -> &mut PoolSlot<C> {
-        self.slot.as_mut().expect("a lease holds its connection until it ends")
+        &mut self.held.as_mut().expect(HELD).1
     }
 
     /// Ends a lease that reached nobody, without counting it as released.
-    pub(super) fn into_slot(mut self) -> Option<PoolSlot<C>> {
-        self.slot.take()
+    pub(super) fn into_parts(mut self) -> Option<(Arc<Shared<C>>, PoolSlot<C>)> {
+        self.held.take()
     }
 
     /// Ends the lease and closes its connection.
@@ -216,20 +218,20 @@ impl<C: Connect> Lease<C> {
 
 impl<C: Connect> Drop for Lease<C> {
     fn drop(&mut self) {
-        let Some(mut slot) = self.slot.take() else { return };
+        let Some((shared, mut slot)) = self.held.take() else { return };
         let fitness = self.usage.fitness();
         slot.statements += self.usage.statements;
         slot.proven_at = self.usage.proven_at.unwrap_or(slot.proven_at);
         let now = Instant::now();
-        let served = self.shared.with_state(|state| state.returned(slot, fitness, now));
-        self.shared.serve(served);
+        let served = shared.with_state(|state| state.returned(slot, fitness, now));
+        shared.serve_next(served);
     }
 }
 
 impl<C: Connect> fmt::Debug for Lease<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("id", &self.slot.as_ref().map(|slot| slot.id))
+            .field("id", &self.held.as_ref().map(|(_, slot)| slot.id))
             .field("usage", &self.usage)
             .finish_non_exhaustive()
     }

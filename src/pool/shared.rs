@@ -31,7 +31,10 @@ use super::stats::{Snapshot, Statistics, rfc3339};
 const NAMED_HOLDERS: usize = 3;
 
 /// How a waiter is served. A lease that nobody receives gives its connection back by itself.
-pub(super) type Waiter<C> = oneshot::Sender<Result<Lease<C>, AcquireError>>;
+pub(super) type Waiter<C> = oneshot::Sender<Outcome<C>>;
+
+/// What a waiter is told. The error is in a box, because it is larger than a lease and rarer.
+pub(super) type Outcome<C> = Result<Lease<C>, Box<AcquireError>>;
 
 pub(super) type PoolSlot<C> = Box<Slot<<C as Connect>::Connection>>;
 pub(super) type PoolState<C> =
@@ -150,16 +153,22 @@ impl<C: Connect> Shared<C> {
 
     /// Hands a connection to the waiter that it was meant for, or to the next that still listens.
     pub(super) fn serve(self: &Arc<Self>, served: PoolServed<C>) {
-        let mut next = served;
+        if served.is_some() {
+            Arc::clone(self).serve_next(served);
+        }
+    }
+
+    /// As [`serve`](Self::serve), with a handle to give away: the next lease takes it over, and the count of
+    /// handles, which all threads share, is left alone.
+    pub(super) fn serve_next(self: Arc<Self>, served: PoolServed<C>) {
+        let (mut shared, mut next) = (self, served);
         while let Some((waiter, slot)) = next {
             #[cfg(test)]
             super::tests::schedule::point();
-            next = match waiter.send(Ok(Lease::new(Arc::clone(self), slot))) {
-                Err(Ok(lease)) => lease.into_slot().and_then(|slot| {
-                    self.with_state(|state| state.undelivered(slot, Instant::now()))
-                }),
-                Ok(()) | Err(Err(_)) => None,
-            };
+            let Err(Ok(lease)) = waiter.send(Ok(Lease::new(shared, slot))) else { return };
+            let Some((handle, slot)) = lease.into_parts() else { return };
+            next = handle.with_state(|state| state.undelivered(slot, Instant::now()));
+            shared = handle;
         }
     }
 
@@ -286,7 +295,9 @@ impl<C: Connect> Shared<C> {
                 }
                 Order::Cut(tether, cut) => tether.cut(cut),
                 // A waiter that has gone needs no answer.
-                Order::Refuse(waiter, refusal) => drop(waiter.send(Err(self.refused(refusal)))),
+                Order::Refuse(waiter, refusal) => {
+                    drop(waiter.send(Err(Box::new(self.refused(refusal)))));
+                }
                 Order::Dial => {}
                 Order::Arm => self.alarm.notify_one(),
                 Order::Tell(event) => events::tell(self, event),

@@ -37,9 +37,16 @@ pub(super) struct Slot<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Borrower {
     pub(super) location: &'static Location<'static>,
+    /// Most have none, so it takes a word in the line and not five.
+    pub(super) particulars: Option<Arc<Particulars>>,
+}
+
+/// What sets an acquire apart.
+#[derive(Debug, Default)]
+pub(super) struct Particulars {
     /// After how long the lease counts as leaked; the configuration decides when it is `None`.
     pub(super) leak_after: Option<Duration>,
-    pub(super) trace: Option<Arc<Backtrace>>,
+    pub(super) trace: Option<Backtrace>,
 }
 
 /// Who has a connection, since when.

@@ -3,6 +3,7 @@
 mod error;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sqlx::postgres::PgConnectOptions;
@@ -10,10 +11,13 @@ use uuid::Uuid;
 
 pub use error::ProjectError;
 
-use crate::pool::{self, PgPool, Postgres, Statistics};
+use crate::pool::{self, AcquireOptions, PgPool, Postgres, Statistics};
 use crate::store::databases::{self, DatabaseName};
 use crate::store::projects::{self, ProjectRow};
 use crate::store::{self, Schema};
+
+/// How long a migration may hold its connection before that is reported.
+const MIGRATION: Duration = Duration::from_mins(5);
 
 /// The registry's database.
 const REGISTRY: &str = "codebase_mcp_registry";
@@ -235,7 +239,9 @@ fn reconfigure(pool: &PgPool, config: &pool::Config) -> Result<(), pool::ConfigE
 }
 
 async fn migrated(pool: &PgPool, schema: Schema) -> Result<(), ProjectError> {
-    Ok(store::migrate(pool.acquire().await?, schema).await?)
+    // A long migration is no leak.
+    let options = AcquireOptions { leak_after: Some(MIGRATION), ..AcquireOptions::default() };
+    Ok(store::migrate(pool.acquire_with(options).await?, schema).await?)
 }
 
 /// Makes the database through a pool of its own to the server's maintenance database.

@@ -160,7 +160,7 @@ impl<T, S, W> State<T, S, W> {
         let age = |since: Instant| now.saturating_duration_since(since);
         let recent_error = self.condition.failed_at.is_some_and(|at| age(at) < RECENT);
         let outlasted = self.condition.short_since.is_some_and(|since| age(since) >= REPLACING);
-        let long_wait = self.line.first().is_some_and(|first| age(first.since) > LONG);
+        let long_wait = self.line.first().is_some_and(|first| age(first.started) > LONG);
         let trouble = [
             (recent_error, HealthReason::RecentError),
             (long_wait, HealthReason::LongWait),

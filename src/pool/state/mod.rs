@@ -73,8 +73,6 @@ pub(super) struct State<T, S, W> {
 struct Waiting<W> {
     waiter: W,
     borrower: Borrower,
-    /// When it joined the line.
-    since: Instant,
     /// When its acquire began.
     started: Instant,
     deadline: Instant,
@@ -212,7 +210,7 @@ impl<T, S, W> State<T, S, W> {
             self.alarm = Some(deadline);
             self.orders.push(Order::Arm);
         }
-        let ticket = self.line.join(Waiting { waiter, borrower, since: now, started, deadline });
+        let ticket = self.line.join(Waiting { waiter, borrower, started, deadline });
         Ok(Wait::InLine { ticket, room: self.total() < self.config.max_size })
     }
 
@@ -395,9 +393,9 @@ impl<T, S, W> State<T, S, W> {
             self.dismiss(slot, reason);
         } else if self.needs_check(&slot, now) {
             self.care(slot, Care::Probe);
-        } else if let Some(Waiting { waiter, borrower, since, .. }) = self.line.next() {
+        } else if let Some(Waiting { waiter, borrower, started, .. }) = self.line.next() {
             self.lend(&mut slot, borrower, now);
-            self.waited(now.saturating_duration_since(since), now);
+            self.waited(now.saturating_duration_since(started), now);
             return Some((waiter, slot));
         } else {
             slot.idle_since = since;

@@ -1,6 +1,5 @@
 //! What the state asks the shell to do once the lock is released.
 
-use std::backtrace::Backtrace;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 use crate::pool::error::OpenError;
 use crate::pool::phase::{HealthReason, Phase};
 use crate::pool::reason::{CloseReason, OpenReason};
-use crate::pool::slot::{Cut, Slot, Tether};
+use crate::pool::slot::{Cut, Particulars, Slot, Tether};
 
 /// A time during which the database could not be reached.
 #[derive(Debug, Clone)]
@@ -139,7 +138,7 @@ pub(in crate::pool) struct Leak {
     pub(in crate::pool) location: &'static Location<'static>,
     pub(in crate::pool) held: Duration,
     pub(in crate::pool) warning: u32,
-    pub(in crate::pool) trace: Option<Arc<Backtrace>>,
+    pub(in crate::pool) particulars: Option<Arc<Particulars>>,
 }
 
 /// A lease that somebody holds, or held until it was taken back.

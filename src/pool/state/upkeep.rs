@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::health::LONG;
 use super::{Care, CloseReason, Cut, Event, Leak, Order, Replacement, Slot, State};
+use crate::pool::slot::Borrower;
 
 /// The least time between two retirements.
 const RETIREMENT: Duration = Duration::from_secs(1);
@@ -164,14 +165,16 @@ impl<T, S, W> State<T, S, W> {
         let default = self.config.leaks.after();
         let mut reports = Vec::new();
         for (id, _, holder) in self.seats.lent_mut() {
-            let Some(threshold) = holder.borrower.leak_after.or(default) else { continue };
+            let Borrower { location, particulars } = &holder.borrower;
+            let own = particulars.as_ref().and_then(|particulars| particulars.leak_after);
+            let Some(threshold) = own.or(default) else { continue };
             let held = now.saturating_duration_since(holder.since);
             if held < threshold.saturating_mul(1 << holder.warnings.min(31)) {
                 continue;
             }
             holder.warnings += 1;
-            let (location, trace) = (holder.borrower.location, holder.borrower.trace.clone());
-            reports.push(Leak { id, location, held, warning: holder.warnings, trace });
+            let (location, particulars) = (*location, particulars.clone());
+            reports.push(Leak { id, location, held, warning: holder.warnings, particulars });
         }
         if !reports.is_empty() {
             let new = reports.iter().filter(|leak| leak.warning == 1).count();
@@ -209,7 +212,7 @@ impl<T, S, W> State<T, S, W> {
     }
 
     fn report_long_wait(&mut self, now: Instant) {
-        let first = self.line.first().map(|first| now.saturating_duration_since(first.since));
+        let first = self.line.first().map(|first| now.saturating_duration_since(first.started));
         let long = first.filter(|wait| *wait > LONG);
         if let Some(first) = long
             && !self.upkeep.long_wait_told
@@ -223,7 +226,7 @@ impl<T, S, W> State<T, S, W> {
     /// For how long the first in line has waited.
     pub(in crate::pool) fn head_wait(&self, now: Instant) -> Duration {
         let first = self.line.first();
-        first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first.since))
+        first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first.started))
     }
 
     /// The leases that are held longest, the longest first.

@@ -89,7 +89,7 @@ fn open(shared: &Arc<Shared<Scripted>>) {
 
 fn borrower() -> Borrower {
     let location = std::panic::Location::caller();
-    Borrower { location, leak_after: None, trace: None }
+    Borrower { location, particulars: None }
 }
 
 /// An acquire without a deadline; the model has no clock.

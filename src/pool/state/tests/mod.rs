@@ -27,7 +27,7 @@ fn config() -> Config {
 }
 
 fn borrower() -> Borrower {
-    Borrower { location: Location::caller(), leak_after: None, trace: None }
+    Borrower { location: Location::caller(), particulars: None }
 }
 
 fn broken() -> Arc<OpenError> {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::pool::config::Validation;
+use crate::pool::slot::Particulars;
 
 const WALL: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
@@ -238,7 +239,8 @@ fn a_threshold_of_zero_or_a_switch_reports_nothing() {
 fn an_acquire_may_have_a_threshold_of_its_own() {
     let mut bench = Bench::in_use(quiet(1, 1), 1);
     bench.give_back(Fitness::Fit);
-    let patient = Borrower { leak_after: Some(Duration::from_mins(5)), ..borrower() };
+    let particulars = Particulars { leak_after: Some(Duration::from_mins(5)), trace: None };
+    let patient = Borrower { particulars: Some(Arc::new(particulars)), ..borrower() };
     let taken = bench.state.take(patient, bench.now).unwrap().unwrap();
     bench.leased.push(taken.slot);
     bench.pass(Duration::from_secs(299));
