@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::histogram::{Histogram, bump};
+use super::histogram::{Histogram, bump, nanos};
 use super::reason::CloseReason;
 
 /// Over how many acquires the mean time is taken.
-const WINDOW: u64 = 1000;
+const WINDOW: usize = 1000;
 
 #[derive(Debug)]
 pub(super) struct Counters {
@@ -21,8 +21,8 @@ pub(super) struct Counters {
     closed: [Counter; CloseReason::ALL.len()],
     peak_in_use: AtomicU64,
     peak_wait_nanos: AtomicU64,
-    /// The mean of the last thousand acquire times, in nanoseconds.
-    mean_wait_nanos: AtomicU64,
+    /// The sum of the last thousand acquire times, in nanoseconds.
+    recent_wait_nanos: AtomicU64,
     pub(super) waits: Histogram,
     pub(super) uses: Histogram,
 }
@@ -58,7 +58,7 @@ impl Counters {
             closed: Default::default(),
             peak_in_use: AtomicU64::new(0),
             peak_wait_nanos: AtomicU64::new(0),
-            mean_wait_nanos: AtomicU64::new(0),
+            recent_wait_nanos: AtomicU64::new(0),
             waits: Histogram::new(),
             uses: Histogram::new(),
         }
@@ -86,8 +86,10 @@ impl Counters {
         Duration::from_nanos(self.peak_wait_nanos.load(Ordering::Relaxed))
     }
 
+    /// The mean of the last thousand acquire times.
     pub(super) fn mean_wait(&self) -> Duration {
-        Duration::from_nanos(self.mean_wait_nanos.load(Ordering::Relaxed))
+        let recent = self.acquired.get().clamp(1, WINDOW as u64);
+        Duration::from_nanos(self.recent_wait_nanos.load(Ordering::Relaxed) / recent)
     }
 }
 
@@ -108,22 +110,21 @@ pub(super) struct WaitTimes {
 
 impl WaitTimes {
     pub(super) fn new() -> Self {
-        Self { ring: Vec::with_capacity(usize::try_from(WINDOW).unwrap_or(0)), next: 0, sum: 0 }
+        Self { ring: Vec::with_capacity(WINDOW), next: 0, sum: 0 }
     }
 
     pub(super) fn record(&mut self, counters: &Counters, wait: Duration) {
-        let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = nanos(wait);
         counters.waits.record(wait);
         raise(&counters.peak_wait_nanos, nanos);
         self.sum = self.sum.saturating_add(nanos);
-        if self.ring.len() < self.ring.capacity() {
-            self.ring.push(nanos);
-        } else if let Some(oldest) = self.ring.get_mut(self.next) {
+        if let Some(oldest) = self.ring.get_mut(self.next) {
             self.sum = self.sum.saturating_sub(std::mem::replace(oldest, nanos));
-            self.next = (self.next + 1) % self.ring.len();
+        } else {
+            self.ring.push(nanos);
         }
-        let mean = self.sum / self.ring.len().max(1) as u64;
-        counters.mean_wait_nanos.store(mean, Ordering::Relaxed);
+        self.next = if self.next + 1 == WINDOW { 0 } else { self.next + 1 };
+        counters.recent_wait_nanos.store(self.sum, Ordering::Relaxed);
     }
 }
 
@@ -135,6 +136,7 @@ mod tests {
     fn the_mean_follows_the_last_thousand() {
         let (counters, mut times) = (Counters::new(), WaitTimes::new());
         for _ in 0..1000 {
+            counters.acquired.add(1);
             times.record(&counters, Duration::from_millis(2));
         }
         assert_eq!(counters.mean_wait(), Duration::from_millis(2));

@@ -43,8 +43,7 @@ impl Histogram {
 
     /// Counts one duration. For one writer at a time.
     pub(super) fn record(&self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(bucket) = self.current.get(bucket_of(nanos)) {
+        if let Some(bucket) = self.current.get(bucket_of(nanos(duration))) {
             bump(bucket, 1);
         }
     }
@@ -81,6 +80,12 @@ impl Histogram {
 /// Adds to a counter that has one writer at a time: a load and a store, without a locked instruction.
 pub(super) fn bump(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+}
+
+/// Nanoseconds, without the detour over 128 bits: 584 years are enough.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 fn bucket_of(nanos: u64) -> usize {
