@@ -106,10 +106,12 @@ impl Folder {
     /// Removes sockets whose process was killed before they got their final name.
     pub(super) fn remove_unready(&self) -> io::Result<()> {
         for entry in self.entries()? {
-            let entry = entry?;
-            let old = || entry.metadata()?.modified()?.elapsed().map_err(io::Error::other);
-            if pid_of(&entry.path(), UNREADY).is_some() && old()? > UNREADY_MAX {
-                fs::remove_file(entry.path())?;
+            let path = entry?.path();
+            // One that has got its name or is gone meanwhile, and one from the future, are left alone.
+            let modified = fs::metadata(&path).and_then(|found| found.modified());
+            let age = modified.ok().and_then(|at| at.elapsed().ok());
+            if pid_of(&path, UNREADY).is_some() && age.is_some_and(|age| age > UNREADY_MAX) {
+                remove(&path)?;
             }
         }
         Ok(())
@@ -122,6 +124,14 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Removes a file that another process may have removed already.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::care;
 use super::connect::Connect;
@@ -13,7 +13,7 @@ use super::lease::Lease;
 use super::line::Ticket;
 use super::shared::{Outcome, Shared};
 use super::slot::Borrower;
-use super::state::{Patience, State, Taken, Wait};
+use super::state::{Patience, Refusal, Taken, Wait};
 
 /// One acquire, from the first look to a lease that is fit for use.
 pub(super) async fn acquire<C: Connect>(
@@ -52,6 +52,7 @@ impl<C: Connect> Attempt<'_, C> {
     async fn lease(&self, first: Option<Lease<C>>) -> Result<Lease<C>, AcquireError> {
         let mut found = first;
         let mut now = self.patience.started;
+        let mut cause = None;
         loop {
             let lease = match found.take() {
                 Some(lease) => lease,
@@ -61,13 +62,15 @@ impl<C: Connect> Attempt<'_, C> {
                 return Ok(lease);
             }
             let deadline = self.deadline();
-            let cause = match self.checked(lease, deadline).await {
+            cause = match self.checked(lease, deadline).await {
                 Ok(lease) => return Ok(lease),
-                Err(cause) => cause,
+                Err(Unfit::Failed(cause)) => Some(cause),
+                // The check goes on in the background; it was the caller who had no more time.
+                Err(Unfit::OutOfTime) => return Err(self.out_of_time(cause)),
             };
             now = Instant::now();
             if now >= deadline {
-                return Err(self.never_fit(cause));
+                return Err(self.out_of_time(cause));
             }
         }
     }
@@ -87,16 +90,11 @@ impl<C: Connect> Attempt<'_, C> {
 
     /// Checks a connection that has not been proven for longer than the bypass window. One that is unfit is
     /// closed.
-    async fn checked(
-        &self,
-        mut lease: Lease<C>,
-        deadline: Instant,
-    ) -> Result<Lease<C>, CheckError> {
+    async fn checked(&self, mut lease: Lease<C>, deadline: Instant) -> Result<Lease<C>, Unfit> {
         let limit = self.shared.setting(|config| config.validation.timeout);
-        let limit = limit.min(deadline.saturating_duration_since(Instant::now()));
         // In a box, so that an acquire without a check is a small future.
         let check = Box::pin(care::check(self.shared, lease.checking(), limit));
-        let outcome = check.await;
+        let outcome = timeout_at(deadline, check).await.map_err(|_elapsed| Unfit::OutOfTime)?;
         self.shared.record_check();
         match outcome {
             Ok(()) => {
@@ -109,18 +107,32 @@ impl<C: Connect> Attempt<'_, C> {
             Err(error) => {
                 let reason = care::close_reason(&error);
                 care::unfit(self.shared, lease.id(), &error, reason);
-                lease.discard(reason);
-                Err(error)
+                lease.reject(reason);
+                Err(Unfit::Failed(error))
             }
         }
     }
 
-    fn never_fit(&self, cause: CheckError) -> AcquireError {
-        self.shared.with_state(State::gave_up);
-        let snapshot = Box::new(self.shared.snapshot());
-        let waited = self.patience.started.elapsed();
-        AcquireError::Validation { waited, cause, snapshot }
+    /// The limit is reached; `cause` is why the last connection was unfit, if one was.
+    fn out_of_time(&self, cause: Option<CheckError>) -> AcquireError {
+        let now = Instant::now();
+        let started = self.patience.started;
+        let waited = now.saturating_duration_since(started);
+        self.shared.with_state(|state| state.gave_up(waited, now));
+        match cause {
+            Some(cause) => {
+                let snapshot = Box::new(self.shared.snapshot());
+                AcquireError::Validation { waited, cause, snapshot }
+            }
+            None => self.shared.refused(Refusal::TimedOut { started }),
+        }
     }
+}
+
+/// Why a connection was not handed out.
+enum Unfit {
+    Failed(CheckError),
+    OutOfTime,
 }
 
 /// Joins the line, unless a connection is idle after all.

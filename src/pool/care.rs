@@ -40,13 +40,17 @@ async fn cared_for<C: Connect>(
         Care::Reset => {
             let limit = shared.setting(|config| config.cleanup_timeout);
             let reset = timeout(limit, shared.connector.reset(&mut slot.connection)).await;
-            reset.unwrap_or(Err(CheckError::TimedOut { limit }))
+            let reset = reset.unwrap_or(Err(CheckError::TimedOut { limit }));
+            reset.and_then(|()| may_write(shared, &slot.connection))
         }
     };
     outcome.map_err(|error| {
-        let reason = match care {
-            Care::Probe => close_reason(&error),
-            Care::Reset => CloseReason::ResetFailed,
+        let reason = match (&error, care) {
+            // The server is there and refused; that says nothing about other sessions.
+            (CheckError::Failed(refused), Care::Reset) if refused.as_database_error().is_some() => {
+                CloseReason::ResetFailed
+            }
+            _ => close_reason(&error),
         };
         unfit(shared, slot.id, &error, reason);
         reason
@@ -61,6 +65,11 @@ pub(super) async fn check<C: Connect>(
 ) -> Result<(), CheckError> {
     let checked = timeout(limit, shared.connector.check(connection)).await;
     checked.unwrap_or(Err(CheckError::TimedOut { limit }))?;
+    may_write(shared, connection)
+}
+
+/// The rule about servers that only read.
+fn may_write<C: Connect>(shared: &Shared<C>, connection: &C::Connection) -> Result<(), CheckError> {
     let writable = !shared.connector.is_read_only(connection);
     if writable || !shared.setting(|config| config.validation.require_primary) {
         return Ok(());

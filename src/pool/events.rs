@@ -59,7 +59,6 @@ pub(super) fn tell<C: Connect>(shared: &Arc<Shared<C>>, event: Event) {
 }
 
 fn resized<C: Connect>(shared: &Shared<C>, min_size: u32, max_size: u32, from: u32, why: Resize) {
-    shared.publish_sizes(min_size, max_size);
     let why = match why {
         Resize::Asked => "asked",
         Resize::HighUtilisation => "high_utilisation",

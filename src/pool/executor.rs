@@ -146,10 +146,13 @@ impl Stream for Tracked<'_> {
         if !std::mem::replace(&mut self.sent, true) {
             self.track.sent();
         }
+        // Whoever reads slowly does not make the server silent.
+        self.track.listening();
         if let Some(cut) = self.track.poll_cut(cx.waker()) {
             return Poll::Ready(Some(Err(taken_back(cut, &mut self.track))));
         }
         let item = ready!(self.inner.as_mut().poll_next(cx));
+        self.track.heard();
         match &item {
             Some(Ok(_)) => {}
             Some(Err(error)) => judge(error, &mut self.track),
@@ -164,7 +167,8 @@ impl Stream for Tracked<'_> {
 /// that rows are left unread.
 fn judge(error: &sqlx::Error, track: &mut Track<'_>) {
     let Some(reported) = error.as_database_error() else {
-        if matches!(error, sqlx::Error::RowNotFound) {
+        // A value that cannot be encoded is refused before anything is sent.
+        if matches!(error, sqlx::Error::RowNotFound | sqlx::Error::Encode(_)) {
             track.answered();
         } else if matches!(
             error,

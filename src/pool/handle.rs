@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::acquire;
-use super::config::Config;
+use super::config::{Config, bounds};
 use super::connect::Connect;
 use super::dialer;
 use super::error::{AcquireError, ConfigError, StartError};
@@ -45,9 +45,10 @@ pub struct Pool<C: Connect> {
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AcquireOptions {
-    /// The limit of this acquire.
+    /// The limit of this acquire, at most 300 s.
     pub timeout: Option<Duration>,
-    /// After how long this lease counts as held for too long.
+    /// After how long this lease counts as held for too long, when the configuration has leaks looked for. 0 s
+    /// is never.
     pub leak_after: Option<Duration>,
 }
 
@@ -143,6 +144,7 @@ impl<C: Connect> Pool<C> {
         let particular = trace.is_some() || leak_after.is_some();
         let particulars = particular.then(|| Arc::new(Particulars { leak_after, trace }));
         let borrower = Borrower { location: Location::caller(), particulars };
+        let timeout = timeout.map(|limit| limit.min(*bounds::ACQUIRE_TIMEOUT.end()));
         acquire::acquire(shared, borrower, timeout)
     }
 

@@ -126,6 +126,18 @@ impl Track<'_> {
         self.tether.sent(Instant::now());
     }
 
+    /// Somebody waits for the next part of the answer.
+    pub(super) fn listening(&self) {
+        if !self.tether.is_waiting() {
+            self.tether.sent(Instant::now());
+        }
+    }
+
+    /// A part of the answer came.
+    pub(super) fn heard(&self) {
+        self.tether.answered();
+    }
+
     /// The answer was read to its end, so the connection works.
     pub(super) fn answered(&mut self) {
         self.usage.in_flight = false;
@@ -210,9 +222,10 @@ impl<C: Connect> Lease<C> {
         self.held.take()
     }
 
-    /// Ends the lease and closes its connection.
-    pub(super) fn discard(mut self, reason: CloseReason) {
-        self.usage.unfit(reason);
+    /// Ends a lease that reached nobody, because its connection is unfit, and closes the connection.
+    pub(super) fn reject(mut self, reason: CloseReason) {
+        let Some((shared, slot)) = self.held.take() else { return };
+        shared.with_state(|state| state.rejected(slot, reason, Instant::now()));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// A place in a [`Line`], for leaving it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket(u64);
+pub(super) struct Ticket(i64);
 
 /// The waiters in order of arrival. Leaving from the middle leaves a gap, so that it costs a search and
 /// not a move of everybody behind; gaps are swept out before they outnumber the waiters.
@@ -12,12 +12,14 @@ pub(super) struct Ticket(u64);
 pub(super) struct Line<W> {
     places: VecDeque<(Ticket, Option<W>)>,
     present: usize,
-    next: u64,
+    next: i64,
+    /// The ticket before the first, for those who come back.
+    before: i64,
 }
 
 impl<W> Line<W> {
     pub(super) fn new() -> Self {
-        Self { places: VecDeque::new(), present: 0, next: 0 }
+        Self { places: VecDeque::new(), present: 0, next: 0, before: -1 }
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -33,6 +35,15 @@ impl<W> Line<W> {
         self.next += 1;
         self.present += 1;
         self.places.push_back((ticket, Some(waiter)));
+        ticket
+    }
+
+    /// Joins at the head: this waiter had been served, with a connection that turned out to be unfit.
+    pub(super) fn rejoin(&mut self, waiter: W) -> Ticket {
+        let ticket = Ticket(self.before);
+        self.before -= 1;
+        self.present += 1;
+        self.places.push_front((ticket, Some(waiter)));
         ticket
     }
 
@@ -103,6 +114,18 @@ mod tests {
         assert_eq!((line.len(), line.first()), (2, Some(&"a")));
         assert_eq!((line.next(), line.next(), line.next()), (Some("a"), Some("c"), None));
         assert!(!line.leave(tickets[2]), "a waiter that was served is in no line");
+    }
+
+    #[test]
+    fn one_who_comes_back_is_the_next() {
+        let mut line = Line::new();
+        let first = line.join("first");
+        let back = line.rejoin("back");
+        assert_eq!(line.first(), Some(&"back"));
+        assert!(line.leave(first));
+        assert!(line.leave(back));
+        line.rejoin("again");
+        assert_eq!((line.next(), line.next()), (Some("again"), None));
     }
 
     #[test]

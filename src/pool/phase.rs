@@ -133,7 +133,9 @@ impl Phase {
         match self {
             Self::Initializing => false,
             Self::Healthy => matches!(from, Self::Initializing | Self::Degraded | Self::Recovering),
-            Self::Degraded => matches!(from, Self::Healthy),
+            Self::Degraded => {
+                matches!(from, Self::Healthy | Self::Initializing | Self::Recovering)
+            }
             Self::Unhealthy => !matches!(from, Self::ShuttingDown | Self::Terminated),
             Self::Recovering => matches!(from, Self::Unhealthy),
             Self::ShuttingDown => !matches!(from, Self::Terminated),

@@ -26,11 +26,11 @@ const IDENTIFY: &str = "SELECT pid, (extract(epoch FROM backend_start) * 1000000
 const RESET: &str = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *; \
      SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
 
-/// Ends those of our sessions that still are who they were.
+/// Ends those of our sessions that still are who they were. A session may have changed its name, so the name
+/// says nothing; no two sessions have both the same process number and the same start.
 const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
      JOIN unnest($1::int[], $2::bigint[]) AS lost (pid, started) USING (pid) \
-     WHERE (extract(epoch FROM backend_start) * 1000000)::bigint = started \
-     AND application_name = current_setting('application_name')";
+     WHERE (extract(epoch FROM backend_start) * 1000000)::bigint = started";
 
 /// How often the server looks whether the client of a running statement is still there. A statement whose
 /// client vanished would otherwise run to its end.

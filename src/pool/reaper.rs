@@ -64,6 +64,12 @@ impl<C: Connect> Reaper<C> {
 async fn reap<C: Connect>(shared: &Arc<Shared<C>>, mut batch: Vec<Lost<C>>) -> Vec<Lost<C>> {
     let sessions: Vec<C::Session> = batch.iter().map(|lost| lost.session.clone()).collect();
     let Some(first) = batch.iter().map(|lost| lost.deadline).min() else { return Vec::new() };
+    // During an outage the dialer alone decides when the next attempt is due.
+    let reachable = shared.look(|state| state.outage().is_none());
+    if !reachable {
+        sleep_until(first).await;
+        return unexpired(batch);
+    }
     match timeout_at(first, ended(shared, &sessions)).await {
         Ok(Ok(connection)) => {
             // The connection that ended them takes the place of one of them.
@@ -85,6 +91,10 @@ async fn reap<C: Connect>(shared: &Arc<Shared<C>>, mut batch: Vec<Lost<C>>) -> V
         }
         Err(_elapsed) => {}
     }
+    unexpired(batch)
+}
+
+fn unexpired<C: Connect>(batch: Vec<Lost<C>>) -> Vec<Lost<C>> {
     let now = Instant::now();
     batch.into_iter().filter(|lost| lost.deadline > now).collect()
 }

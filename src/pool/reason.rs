@@ -11,6 +11,8 @@ pub enum OpenReason {
     MinSize,
     /// A connection is due for retirement and this one takes its place.
     Replacement,
+    /// All others are lent and silent, so that a new one must tell whether the database is there.
+    Probe,
 }
 
 /// Why the pool closes a connection.
@@ -57,6 +59,7 @@ impl OpenReason {
             Self::Waiters => "waiters",
             Self::MinSize => "min_size",
             Self::Replacement => "replacement",
+            Self::Probe => "probe",
         }
     }
 }

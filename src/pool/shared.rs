@@ -117,9 +117,12 @@ impl<C: Connect> Shared<C> {
         let (outcome, orders, ending) = {
             let mut state = self.state.lock();
             let outcome = change(&mut state);
+            state.end_when_empty();
             state.assert_invariants();
             let gauges = state.gauges();
             self.gauges.publish(gauges);
+            let Config { min_size, max_size, .. } = *state.config();
+            self.sizes.store(pack(min_size, max_size), Ordering::Relaxed);
             (outcome, state.take_orders(), !gauges.phase.admits())
         };
         if !orders.is_empty() {
@@ -129,11 +132,6 @@ impl<C: Connect> Shared<C> {
             self.drained.notify_waiters();
         }
         outcome
-    }
-
-    /// Makes new sizes known to those who read without the lock.
-    pub(super) fn publish_sizes(&self, min_size: u32, max_size: u32) {
-        self.sizes.store(pack(min_size, max_size), Ordering::Relaxed);
     }
 
     /// Looks at the state without changing it.

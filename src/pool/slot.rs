@@ -133,7 +133,12 @@ impl Tether {
         self.sent.store(u64::try_from(millis).map_or(u64::MAX, |at| at + 1), Ordering::Relaxed);
     }
 
-    /// The answer has been read to its end.
+    /// Whether an answer is being waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.sent.load(Ordering::Relaxed) != 0
+    }
+
+    /// Nothing is being waited for any more.
     pub(super) fn answered(&self) {
         self.sent.store(0, Ordering::Relaxed);
     }

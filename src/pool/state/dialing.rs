@@ -35,6 +35,8 @@ impl<T, S, W> State<T, S, W> {
             OpenReason::Waiters
         } else if self.usable() + self.opening() < self.config.min_size {
             OpenReason::MinSize
+        } else if self.is_in_the_dark(now) {
+            OpenReason::Probe
         } else if self.replacement == Replacement::Wanted {
             OpenReason::Replacement
         } else {
@@ -48,7 +50,7 @@ impl<T, S, W> State<T, S, W> {
         if reason == OpenReason::Replacement {
             self.replacement = Replacement::Opening;
         }
-        let attempt = Attempt { reason, began: now };
+        let attempt = Attempt { reason, began: now, patience: self.patience() };
         self.attempts.push(attempt);
         self.attempting(now);
         Dial::Open(attempt)
@@ -67,7 +69,7 @@ impl<T, S, W> State<T, S, W> {
         if attempt.reason == OpenReason::Replacement {
             self.replacement = Replacement::Ready;
         }
-        self.admitted(connection, session, fraction, now)
+        self.admitted(connection, session, attempt.patience, fraction, now)
     }
 
     /// A connection that was opened to end a lost session takes that one's place.
@@ -79,14 +81,25 @@ impl<T, S, W> State<T, S, W> {
         now: Instant,
     ) -> Served<T, W> {
         self.closing -= 1;
-        self.admitted(connection, session, fraction, now)
+        let patience = self.patience();
+        self.admitted(connection, session, patience, fraction, now)
     }
 
-    fn admitted(&mut self, connection: T, session: S, fraction: f64, now: Instant) -> Served<T, W> {
+    /// How long a statement may be without an answer on a connection that is opened now.
+    fn patience(&self) -> Duration {
+        self.config.command_timeout + STATEMENT_GRACE
+    }
+
+    fn admitted(
+        &mut self,
+        connection: T,
+        session: S,
+        patience: Duration,
+        fraction: f64,
+        now: Instant,
+    ) -> Served<T, W> {
         self.counters.opened.add(1);
         let id = self.counters.opened.get();
-        // The limit that the server keeps for this connection, whatever it is for later ones.
-        let patience = self.config.command_timeout + STATEMENT_GRACE;
         let tether = Arc::new(Tether::new(now, patience));
         let lifetime = self.config.max_lifetime.mul_f64(1.0 - LIFETIME_JITTER * fraction);
         let slot = Box::new(Slot {
@@ -183,6 +196,14 @@ impl<T, S, W> State<T, S, W> {
     pub(super) fn is_half_open(&self, now: Instant) -> bool {
         let due = self.outage.as_ref().is_some_and(|outage| outage.retry_at <= now);
         self.promising(now) > 0 || (due && self.opening() == 0)
+    }
+
+    /// Whether nothing has been heard from the database for a while, and every connection is lent, so that
+    /// none can be asked.
+    pub(super) fn is_in_the_dark(&self, now: Instant) -> bool {
+        let silence = now.saturating_duration_since(self.alive_at);
+        let all_lent = self.in_use > 0 && self.idle.is_empty() && self.checking == 0;
+        all_lent && self.opening() == 0 && silence >= self.config.probe_interval
     }
 
     /// Whether somebody waits behind an attempt that takes too long.

@@ -24,6 +24,8 @@ pub(in crate::pool) const START_ATTEMPTS: u32 = 3;
 pub(super) struct Condition {
     phase: Phase,
     reason: HealthReason,
+    /// Whether connections were lost, and `min_size` has not been reached again since.
+    mending: bool,
     /// The last error since the pool was last made whole.
     failed_at: Option<Instant>,
     /// Since when too few connections are usable.
@@ -36,6 +38,7 @@ impl Condition {
         Self {
             phase: Phase::Initializing,
             reason: HealthReason::NoConnections,
+            mending: true,
             failed_at: None,
             short_since: None,
             peaks: Peaks::default(),
@@ -96,39 +99,42 @@ impl<T, S, W> State<T, S, W> {
     /// Decides the phase anew. Called after everything that can change it, and once a tick for what
     /// changes by the passing of time.
     pub(super) fn assess(&mut self, now: Instant) {
-        let signals = self.signals(now);
-        let (health, reason) = signals.verdict();
-        let whole = signals.usable >= signals.min_size;
+        let whole = self.usable() >= self.config.min_size;
+        if whole && std::mem::take(&mut self.condition.mending) {
+            // Made whole: what went wrong before is over.
+            self.condition.failed_at = None;
+            self.condition.peaks = Peaks::default();
+        }
+        let (health, reason) = self.signals(now).verdict();
+        let implied = match health {
+            Health::Healthy => Phase::Healthy,
+            Health::Degraded => Phase::Degraded,
+            Health::Unhealthy => Phase::Unhealthy,
+        };
+        let gave_up = self.outage.is_some() && self.opening() == 0;
         let next = match self.condition.phase {
             Phase::Initializing | Phase::Recovering if whole => Phase::Healthy,
-            Phase::Initializing if self.start_failed() => Phase::Unhealthy,
+            Phase::Initializing if self.start_failed() => implied,
+            // The last attempt failed, and what there is must do.
+            Phase::Recovering if gave_up => implied,
             // Its min_size was lowered meanwhile, or a connection that was in the making arrived.
             Phase::Unhealthy if whole => {
                 self.enter(Phase::Recovering, reason);
                 Phase::Healthy
             }
-            Phase::Recovering if self.outage.is_some() && self.opening() == 0 => Phase::Unhealthy,
-            Phase::Healthy | Phase::Degraded => match health {
-                Health::Healthy => Phase::Healthy,
-                Health::Degraded => Phase::Degraded,
-                Health::Unhealthy => Phase::Unhealthy,
-            },
+            Phase::Unhealthy if implied != Phase::Unhealthy => {
+                self.enter(Phase::Recovering, reason);
+                implied
+            }
+            Phase::Healthy | Phase::Degraded => implied,
             unchanged @ (Phase::Initializing
             | Phase::Unhealthy
             | Phase::Recovering
             | Phase::ShuttingDown
             | Phase::Terminated) => unchanged,
         };
-        if next == Phase::Healthy && self.condition.phase != Phase::Degraded {
-            if self.condition.phase != Phase::Healthy {
-                // Made whole: what went wrong before is over.
-                self.condition.failed_at = None;
-                self.condition.peaks = Peaks::default();
-            }
-            self.enter(next, HealthReason::Ok);
-        } else {
-            self.enter(next, reason);
-        }
+        let reason = if next == Phase::Healthy { HealthReason::Ok } else { reason };
+        self.enter(next, reason);
         self.turn_away(now);
     }
 
@@ -140,6 +146,7 @@ impl<T, S, W> State<T, S, W> {
             return;
         }
         debug_assert!(to.may_follow(from), "{from} must not become {to}");
+        self.condition.mending |= to == Phase::Unhealthy;
         let (usable, max_size) = (self.usable(), self.config.max_size);
         self.orders.push(Order::Tell(Event::Moved { from, to, reason, usable, max_size }));
     }
@@ -162,12 +169,13 @@ impl<T, S, W> State<T, S, W> {
         let age = |since: Instant| now.saturating_duration_since(since);
         let recent_error = self.condition.failed_at.is_some_and(|at| age(at) < RECENT);
         let outlasted = self.condition.short_since.is_some_and(|since| age(since) >= REPLACING);
-        let long_wait = self.line.first().is_some_and(|first| age(first.started) > LONG);
+        let waits = self.head_wait(now);
+        let slowest = self.condition.peaks.highest(now).max(waits);
         let trouble = [
             (recent_error, HealthReason::RecentError),
-            (long_wait, HealthReason::LongWait),
+            (waits > LONG, HealthReason::LongWait),
             (self.counters.live_leaks.get() > 0, HealthReason::Leak),
-            (self.condition.peaks.highest(now) > SLOW, HealthReason::SlowAcquire),
+            (slowest > SLOW, HealthReason::SlowAcquire),
         ];
         let trouble = trouble.into_iter().find(|(broken, _)| *broken);
         Signals {
@@ -179,14 +187,14 @@ impl<T, S, W> State<T, S, W> {
     }
 }
 
-/// The longest wait of the last minute, in steps of five seconds.
+/// The longest slow wait of the last minute, in steps of a second.
 #[derive(Debug, Default)]
 struct Peaks {
     steps: Vec<(Instant, Duration)>,
 }
 
 impl Peaks {
-    const STEP: Duration = Duration::from_secs(5);
+    const STEP: Duration = Duration::from_secs(1);
 
     fn record(&mut self, wait: Duration, now: Instant) {
         match self.steps.last_mut() {
@@ -222,7 +230,7 @@ mod tests {
         }
         assert_eq!(peaks.highest(at(59)), Duration::from_millis(300));
         assert_eq!(peaks.highest(at(60)), Duration::from_millis(20));
-        assert!(peaks.steps.len() <= 13, "{}", peaks.steps.len());
+        assert!(peaks.steps.len() <= 61, "{}", peaks.steps.len());
         assert_eq!(peaks.highest(at(200)), Duration::ZERO);
     }
 }

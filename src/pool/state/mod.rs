@@ -125,7 +125,7 @@ impl<T, S, W> State<T, S, W> {
             waits: WaitTimes::new(),
             immediate: Duration::ZERO,
             upkeep: Upkeep::new(now),
-            utilisation: Utilisation::new(now),
+            utilisation: Utilisation::new(config.max_size, now),
             orders: Vec::new(),
             config,
             counters,
@@ -173,8 +173,10 @@ impl<T, S, W> State<T, S, W> {
         }
         let Some(mut slot) = self.idle.pop() else { return Ok(None) };
         let measure = self.counters.acquired.get().is_multiple_of(MEASURE_EVERY);
-        self.waits.record(&self.counters, self.immediate);
         self.lend(&mut slot, borrower, now);
+        if !slot.in_doubt {
+            self.waits.record(&self.counters, self.immediate);
+        }
         Ok(Some(Taken { slot, measure }))
     }
 
@@ -210,7 +212,10 @@ impl<T, S, W> State<T, S, W> {
             self.alarm = Some(deadline);
             self.orders.push(Order::Arm);
         }
-        let ticket = self.line.join(Waiting { waiter, borrower, started, deadline });
+        let waiting = Waiting { waiter, borrower, started, deadline };
+        // One who joins later than the acquire began has been served before, in vain.
+        let ticket =
+            if now > started { self.line.rejoin(waiting) } else { self.line.join(waiting) };
         Ok(Wait::InLine { ticket, room: self.total() < self.config.max_size })
     }
 
@@ -219,7 +224,7 @@ impl<T, S, W> State<T, S, W> {
     pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
         for Waiting { waiter, started, .. } in self.line.extract(|waiting| waiting.deadline <= now)
         {
-            self.counters.timed_out.add(1);
+            self.gave_up(now.saturating_duration_since(started), now);
             self.orders.push(Order::Refuse(waiter, Refusal::TimedOut { started }));
         }
         self.alarm = self.line.iter().map(|waiting| waiting.deadline).min();
@@ -232,8 +237,23 @@ impl<T, S, W> State<T, S, W> {
     }
 
     /// An acquire gave up at its limit.
-    pub(super) fn gave_up(&mut self) {
+    pub(super) fn gave_up(&mut self, waited: Duration, now: Instant) {
         self.counters.timed_out.add(1);
+        self.waited(waited, now);
+    }
+
+    /// A connection failed the check of its borrower, who never had it.
+    pub(super) fn rejected(&mut self, slot: Box<Slot<T>>, reason: CloseReason, now: Instant) {
+        if self.seats.vacate(&slot).is_none() {
+            self.orders.push(Order::Forget(slot));
+            return;
+        }
+        self.counters.acquired.add(u64::MAX);
+        self.in_use -= 1;
+        self.dismiss(slot, reason);
+        if reason.implicates_others() {
+            self.failed(now, now);
+        }
     }
 
     /// A lease ended.
@@ -350,7 +370,14 @@ impl<T, S, W> State<T, S, W> {
         forced
     }
 
-    /// Ends the pool.
+    /// Ends a pool that is shutting down when its last connection has gone.
+    pub(super) fn end_when_empty(&mut self) {
+        if self.phase() == Phase::ShuttingDown && self.total() == 0 {
+            self.terminate();
+        }
+    }
+
+    /// Ends the pool, whatever is left of it.
     pub(super) fn terminate(&mut self) {
         if self.phase() != Phase::Terminated {
             self.enter(Phase::Terminated, HealthReason::Ok);
@@ -395,7 +422,10 @@ impl<T, S, W> State<T, S, W> {
             self.care(slot, Care::Probe);
         } else if let Some(Waiting { waiter, borrower, started, .. }) = self.line.next() {
             self.lend(&mut slot, borrower, now);
-            self.waited(now.saturating_duration_since(started), now);
+            // The check that follows is part of the wait.
+            if !slot.in_doubt {
+                self.waited(now.saturating_duration_since(started), now);
+            }
             return Some((waiter, slot));
         } else {
             slot.idle_since = since;

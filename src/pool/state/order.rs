@@ -28,6 +28,8 @@ pub(in crate::pool) struct Outage {
 pub(in crate::pool) struct Attempt {
     pub(in crate::pool) reason: OpenReason,
     pub(in crate::pool) began: Instant,
+    /// How long its statements may be without an answer, by the configuration of that moment.
+    pub(in crate::pool) patience: Duration,
 }
 
 /// Why an acquire is turned away.

@@ -21,13 +21,15 @@ pub(super) struct Utilisation {
     sum: f64,
     samples: u32,
     since: Instant,
+    /// `max_size` as somebody set it, before the load changed it.
+    asked: u32,
     /// How many connections there may be while a shrink waits for leases to come back.
     ceiling: u32,
 }
 
 impl Utilisation {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { sum: 0.0, samples: 0, since: now, ceiling: 0 }
+    pub(super) fn new(max_size: u32, now: Instant) -> Self {
+        Self { sum: 0.0, samples: 0, since: now, asked: max_size, ceiling: 0 }
     }
 
     /// The bound of all connections together: `max_size`, or what a shrink found above it and has not
@@ -71,8 +73,19 @@ impl<T, S, W> State<T, S, W> {
     /// Puts another configuration in force at once. Idle connections beyond a smaller `max_size` are
     /// closed, the longest idle first; leases beyond it are closed as they come back.
     pub(in crate::pool) fn reconfigure(&mut self, config: Config, now: Instant) {
+        let mut config = config;
+        let asked = std::mem::replace(&mut self.utilisation.asked, config.max_size);
+        if config.adaptive.enabled && asked == config.max_size {
+            // The size was not changed by hand, so it stays what the load has made of it.
+            let (low, high) = (config.min_size, config.adaptive.max_size);
+            config.max_size = self.config.max_size.clamp(low, high);
+        }
         let (min_size, max_size) = (config.min_size, config.max_size);
         let from = std::mem::replace(&mut self.config, config);
+        if from.leaks != self.config.leaks {
+            self.seats.lent_mut().for_each(|(_, _, holder)| holder.warnings = 0);
+            self.count_leaks();
+        }
         if (from.min_size, from.max_size) != (min_size, max_size) {
             self.fit(from.max_size, Resize::Asked, now);
         }
@@ -148,7 +161,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let config = config(2, 10, 100);
-        let mut utilisation = Utilisation::new(start);
+        let mut utilisation = Utilisation::new(config.max_size, start);
         let changes: Vec<u64> = (1..=65)
             .filter(|second| utilisation.sample(10, &config, at(*second)).is_some())
             .collect();

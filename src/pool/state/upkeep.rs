@@ -58,7 +58,7 @@ impl<T, S, W> State<T, S, W> {
             self.counters.waits.rotate();
             self.counters.uses.rotate();
         }
-        if self.waits_in_vain(now) {
+        if self.waits_in_vain(now) || self.is_in_the_dark(now) {
             self.orders.push(Order::Dial);
         }
         self.assess(now);
@@ -162,12 +162,16 @@ impl<T, S, W> State<T, S, W> {
     /// Reports leases that are held for longer than their threshold, again each time that has doubled, and
     /// takes them back after the second report when that is allowed.
     fn report_leaks(&mut self, now: Instant) {
+        if !self.config.leaks.enabled {
+            return;
+        }
         let default = self.config.leaks.after();
         let mut reports = Vec::new();
         for (id, _, holder) in self.seats.lent_mut() {
             let Borrower { location, particulars } = &holder.borrower;
             let own = particulars.as_ref().and_then(|particulars| particulars.leak_after);
-            let Some(threshold) = own.or(default) else { continue };
+            let threshold = own.or(default).filter(|threshold| !threshold.is_zero());
+            let Some(threshold) = threshold else { continue };
             let held = now.saturating_duration_since(holder.since);
             if held < threshold.saturating_mul(1 << holder.warnings.min(31)) {
                 continue;

@@ -13,6 +13,8 @@ use crate::pool::reason::OpenReason;
 
 type Numbers = State<u32, u32, &'static str>;
 
+const PATIENCE: Duration = Duration::from_secs(65);
+
 type Lent = Box<Slot<u32>>;
 
 /// A state whose clock the test holds, with the connections that are out.
@@ -58,7 +60,7 @@ impl Bench {
     }
 
     fn open(&mut self, id: u32) -> Option<&'static str> {
-        let attempt = Attempt { reason: OpenReason::MinSize, began: self.now };
+        let attempt = Attempt { reason: OpenReason::MinSize, began: self.now, patience: PATIENCE };
         self.state.attempts.push(attempt);
         self.opened(attempt, id)
     }

@@ -118,7 +118,7 @@ fn lifetimes_are_drawn_once_and_spread_over_a_fifth() {
     let mut bench = Bench::new(quiet(100, 100));
     let lifetime = Config::default().max_lifetime;
     for id in 0..100 {
-        let attempt = Attempt { reason: OpenReason::MinSize, began: bench.now };
+        let attempt = Attempt { reason: OpenReason::MinSize, began: bench.now, patience: PATIENCE };
         bench.state.attempts.push(attempt);
         let fraction = f64::from(id) / 100.0;
         let served = bench.state.opened(attempt, id, id, fraction, bench.now);
