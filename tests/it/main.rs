@@ -7,6 +7,7 @@ mod mcp;
 mod mcp_client;
 mod operations;
 mod pool;
+mod pool_borrowers;
 mod pool_cancel;
 mod pool_deadline;
 mod pool_faults;

@@ -5,6 +5,7 @@ mod cancelling;
 mod ending;
 mod limits;
 mod living;
+mod odd;
 mod queueing;
 pub(super) mod schedule;
 mod scripted;
