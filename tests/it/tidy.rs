@@ -49,7 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const MAX_LINES: usize = 500;
 
 /// Folders that hold our own text.
-const OWN: &[&str] = &["src", "tests", "examples", "model", "ci", "docs", "migrations"];
+const OWN: &[&str] = &["src", "tests", "benches", "examples", "model", "ci", "docs", "migrations"];
 
 struct Source {
     /// Relative to the repository.
