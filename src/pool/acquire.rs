@@ -13,11 +13,11 @@ use super::lease::Lease;
 use super::line::Ticket;
 use super::shared::{Outcome, Shared};
 use super::slot::Borrower;
-use super::state::{Patience, Refusal, Taken, Wait};
+use super::state::{Patience, Refusal, Wait};
 
 /// One acquire, from the first look to a lease that is fit for use.
 pub(super) async fn acquire<C: Connect>(
-    shared: Arc<Shared<C>>,
+    shared: &Arc<Shared<C>>,
     borrower: Borrower,
     limit: Option<Duration>,
 ) -> Result<Lease<C>, AcquireError> {
@@ -25,20 +25,21 @@ pub(super) async fn acquire<C: Connect>(
     let mut first = None;
     // When nothing is idle the line is joined at once; there is another look under its lock.
     if shared.has_idle() {
+        let measure = shared.measures();
         let taken = shared.with_state(|state| state.take(borrower.clone(), started));
-        let taken = taken.map_err(|refusal| shared.refused(refusal))?;
-        if let Some(Taken { slot, measure }) = taken {
+        if let Some(slot) = taken.map_err(|refusal| shared.refused(refusal))? {
             if measure {
                 shared.with_state(|state| state.measured(started.elapsed()));
             }
             if !slot.in_doubt {
-                return Ok(Lease::new(shared, slot));
+                return Ok(Lease::new(Arc::clone(shared), slot));
             }
-            first = Some(Lease::new(Arc::clone(&shared), slot));
+            first = Some(Lease::new(Arc::clone(shared), slot));
         }
     }
     let patience = Patience { started, limit };
-    Attempt { shared: &shared, borrower, patience }.lease(first).await
+    let attempt = Attempt { shared, borrower, patience };
+    attempt.lease(first).await.map_err(|error| *error)
 }
 
 /// An acquire that is not served at once.
@@ -49,7 +50,7 @@ struct Attempt<'a, C: Connect> {
 }
 
 impl<C: Connect> Attempt<'_, C> {
-    async fn lease(&self, first: Option<Lease<C>>) -> Result<Lease<C>, AcquireError> {
+    async fn lease(&self, first: Option<Lease<C>>) -> Outcome<C> {
         let mut found = first;
         let mut now = self.patience.started;
         let mut cause = None;
@@ -66,11 +67,11 @@ impl<C: Connect> Attempt<'_, C> {
                 Ok(lease) => return Ok(lease),
                 Err(Unfit::Failed(cause)) => Some(cause),
                 // The check goes on in the background; it was the caller who had no more time.
-                Err(Unfit::OutOfTime) => return Err(self.out_of_time(cause)),
+                Err(Unfit::OutOfTime) => return Err(Box::new(self.out_of_time(cause))),
             };
             now = Instant::now();
             if now >= deadline {
-                return Err(self.out_of_time(cause));
+                return Err(Box::new(self.out_of_time(cause)));
             }
         }
     }
@@ -81,7 +82,7 @@ impl<C: Connect> Attempt<'_, C> {
     }
 
     /// Waits in line until served or turned away, at the deadline at the latest.
-    async fn in_line(&self, now: Instant) -> Result<Lease<C>, AcquireError> {
+    async fn in_line(&self, now: Instant) -> Outcome<C> {
         match queue(self.shared, self.borrower.clone(), self.patience, now)? {
             Queued::Idle(lease) => Ok(lease),
             Queued::InLine(mut place) => place.served().await,
@@ -141,10 +142,10 @@ pub(super) fn queue<C: Connect>(
     borrower: Borrower,
     patience: Patience,
     now: Instant,
-) -> Result<Queued<'_, C>, AcquireError> {
+) -> Result<Queued<'_, C>, Box<AcquireError>> {
     let (sender, receiver) = oneshot::channel();
     let waiting = shared.with_state(|state| state.wait(sender, borrower, patience, now));
-    match waiting.map_err(|refusal| shared.refused(refusal))? {
+    match waiting.map_err(|refusal| Box::new(shared.refused(refusal)))? {
         Wait::Idle(slot) => Ok(Queued::Idle(Lease::new(Arc::clone(shared), slot))),
         Wait::InLine { ticket, room } => {
             if room {
@@ -172,16 +173,11 @@ pub(super) struct Place<'a, C: Connect> {
 
 impl<C: Connect> Place<'_, C> {
     /// Waits for the connection, or for being turned away.
-    pub(super) async fn served(&mut self) -> Result<Lease<C>, AcquireError> {
+    pub(super) async fn served(&mut self) -> Outcome<C> {
         let served = (&mut self.receiver).await;
         self.ticket = None;
-        match served {
-            Ok(outcome) => outcome.map_err(|error| *error),
-            // The pool let go of its waiters, which it does only at its end.
-            Err(_dropped) => {
-                Err(AcquireError::Closed { snapshot: Box::new(self.shared.snapshot()) })
-            }
-        }
+        // The pool lets go of its waiters at its end only.
+        served.unwrap_or_else(|_dropped| Err(Box::new(self.shared.refused(Refusal::Closed))))
     }
 }
 

@@ -40,16 +40,19 @@ impl GaugeWord {
         Self(AtomicU64::new(gauges.pack()))
     }
 
+    #[inline]
     pub(super) fn publish(&self, gauges: Gauges) {
         self.0.store(gauges.pack(), Ordering::Release);
     }
 
+    #[inline]
     pub(super) fn read(&self) -> Gauges {
         Gauges::unpack(self.0.load(Ordering::Acquire))
     }
 }
 
 impl Gauges {
+    #[inline]
     fn pack(self) -> u64 {
         let field =
             |word: u64, count: u32, bits: u32| (word << bits) | u64::from(count).min(max(bits));
@@ -62,6 +65,7 @@ impl Gauges {
         field(word, self.closing, COUNT)
     }
 
+    #[inline]
     fn unpack(word: u64) -> Self {
         let mut rest = word;
         let mut field = |bits: u32| {

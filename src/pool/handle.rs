@@ -127,7 +127,7 @@ impl<C: Connect> Pool<C> {
     /// back to the pool; one that was being checked is checked again in the background; one that was being
     /// opened stays with the pool.
     #[track_caller]
-    pub fn acquire(&self) -> impl Future<Output = Result<Lease<C>, AcquireError>> + Send + use<C> {
+    pub fn acquire(&self) -> impl Future<Output = Result<Lease<C>, AcquireError>> + Send {
         self.acquire_with(AcquireOptions::default())
     }
 
@@ -136,9 +136,9 @@ impl<C: Connect> Pool<C> {
     pub fn acquire_with(
         &self,
         options: AcquireOptions,
-    ) -> impl Future<Output = Result<Lease<C>, AcquireError>> + Send + use<C> {
+    ) -> impl Future<Output = Result<Lease<C>, AcquireError>> + Send {
         let AcquireOptions { timeout, leak_after } = options;
-        let shared = Arc::clone(self.shared());
+        let shared = self.shared();
         let traces = shared.traces.load(Ordering::Relaxed);
         let trace = traces.then(Backtrace::force_capture);
         let particular = trace.is_some() || leak_after.is_some();

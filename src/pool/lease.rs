@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::connect::Connect;
 use super::reason::CloseReason;
 use super::shared::{PoolSlot, Shared};
-use super::slot::{Cut, Tether};
-use super::state::Fitness;
+use super::slot::{Cut, Slot, Tether};
+use super::usage::Usage;
 
 /// Why looking into a lease cannot fail.
 const HELD: &str = "a lease holds its connection until it ends";
@@ -24,105 +24,21 @@ const HELD: &str = "a lease holds its connection until it ends";
 pub struct Lease<C: Connect> {
     /// Pool and connection; taken only when the lease ends.
     held: Option<(Arc<Shared<C>>, PoolSlot<C>)>,
-    usage: Usage,
-}
-
-/// What the connection has been used for, as far as it matters to the next borrower.
-#[derive(Debug)]
-pub(super) struct Usage {
-    /// A statement was sent and its answer has not been read to the end.
-    in_flight: bool,
-    transaction: InTransaction,
-    /// What its use has done to the session, the worst of it.
-    wear: Fitness,
-    statements: u64,
-    /// When a statement last came to its end, which proves that the connection works.
-    proven_at: Option<Instant>,
-}
-
-/// Whether a transaction was begun and has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InTransaction {
-    No,
-    Yes,
-    /// A statement failed in it.
-    Failed,
-}
-
-impl Usage {
-    fn new() -> Self {
-        Self {
-            in_flight: false,
-            transaction: InTransaction::No,
-            wear: Fitness::Fit,
-            statements: 0,
-            proven_at: None,
-        }
-    }
-
-    /// The session was changed and needs a reset.
-    pub(super) fn soiled(&mut self) {
-        if self.wear != Fitness::Soiled && !matches!(self.wear, Fitness::Unfit(_)) {
-            self.wear = Fitness::Soiled;
-        }
-    }
-
-    /// The connection must not be used again. The first reason stands.
-    pub(super) fn unfit(&mut self, reason: CloseReason) {
-        if !matches!(self.wear, Fitness::Unfit(_)) {
-            self.wear = Fitness::Unfit(reason);
-        }
-    }
-
-    /// A check has begun whose outcome is not known.
-    fn unproven(&mut self) {
-        self.wear = Fitness::Unproven;
-    }
-
-    /// A transaction is being begun.
-    pub(super) fn begun(&mut self) {
-        self.transaction = InTransaction::Yes;
-    }
-
-    /// The server reported an error.
-    pub(super) fn failed(&mut self) {
-        if self.transaction == InTransaction::Yes {
-            self.transaction = InTransaction::Failed;
-        }
-    }
-
-    /// Whether a statement failed inside the transaction.
-    pub(super) fn has_failed(&self) -> bool {
-        self.transaction == InTransaction::Failed
-    }
-
-    /// The transaction has ended.
-    pub(super) fn ended(&mut self) {
-        self.transaction = InTransaction::No;
-    }
-
-    fn fitness(&self) -> Fitness {
-        match self.wear {
-            Fitness::Unfit(CloseReason::Broken | CloseReason::Silent) => self.wear,
-            _ if self.in_flight => Fitness::Unfit(CloseReason::Abandoned),
-            Fitness::Unfit(_) => self.wear,
-            _ if self.transaction != InTransaction::No => Fitness::Soiled,
-            Fitness::Fit | Fitness::Unproven | Fitness::Soiled => self.wear,
-        }
-    }
 }
 
 /// Follows a statement from its first poll to the end of its answer.
 pub(super) struct Track<'a> {
     tether: &'a Tether,
     usage: &'a mut Usage,
+    statements: &'a mut u64,
+    proven_at: &'a mut Instant,
 }
 
 impl Track<'_> {
     /// The statement is being sent. Until [`answered`](Self::answered) the connection is in doubt.
     pub(super) fn sent(&mut self) {
-        self.usage.in_flight = true;
-        self.usage.statements += 1;
+        self.usage.sent();
+        *self.statements += 1;
         self.tether.sent(Instant::now());
     }
 
@@ -140,8 +56,8 @@ impl Track<'_> {
 
     /// The answer was read to its end, so the connection works.
     pub(super) fn answered(&mut self) {
-        self.usage.in_flight = false;
-        self.usage.proven_at = Some(Instant::now());
+        self.usage.answered();
+        *self.proven_at = Instant::now();
         self.tether.answered();
     }
 
@@ -170,8 +86,9 @@ impl Track<'_> {
 }
 
 impl<C: Connect> Lease<C> {
-    pub(super) fn new(shared: Arc<Shared<C>>, slot: PoolSlot<C>) -> Self {
-        Self { held: Some((shared, slot)), usage: Usage::new() }
+    pub(super) fn new(shared: Arc<Shared<C>>, mut slot: PoolSlot<C>) -> Self {
+        slot.usage = Usage::new();
+        Self { held: Some((shared, slot)) }
     }
 
     /// The number that names this connection in logs, unique within its pool.
@@ -182,31 +99,33 @@ impl<C: Connect> Lease<C> {
     /// The driver connection itself, for what the pool cannot follow. The connection is closed when
     /// the lease ends, because its session state is unknown.
     pub fn untracked(&mut self) -> &mut C::Connection {
-        self.usage.unfit(CloseReason::Untracked);
-        &mut self.slot_mut().connection
+        let slot = self.slot_mut();
+        slot.usage.unfit(CloseReason::Untracked);
+        &mut slot.connection
     }
 
     /// The connection, and what follows its use.
     pub(super) fn parts(&mut self) -> (&mut C::Connection, Track<'_>) {
-        let (_, slot) = self.held.as_mut().expect(HELD);
-        (&mut slot.connection, Track { tether: &slot.tether, usage: &mut self.usage })
+        let Slot { connection, tether, usage, statements, proven_at, .. } = &mut **self.slot_mut();
+        (connection, Track { tether, usage, statements, proven_at })
     }
 
     /// The connection for its check. Until [`checked`](Self::checked) it is in doubt.
     pub(super) fn checking(&mut self) -> &mut C::Connection {
-        self.usage.unproven();
-        &mut self.slot_mut().connection
+        let slot = self.slot_mut();
+        slot.usage.unproven();
+        &mut slot.connection
     }
 
     /// The check succeeded.
     pub(super) fn checked(&mut self) {
-        self.usage = Usage::new();
         let (now, slot) = (Instant::now(), self.slot_mut());
+        slot.usage = Usage::new();
         (slot.proven_at, slot.checked_at) = (now, now);
     }
 
     pub(super) fn usage(&mut self) -> &mut Usage {
-        &mut self.usage
+        &mut self.slot_mut().usage
     }
 
     pub(super) fn slot(&self) -> &PoolSlot<C> {
@@ -231,10 +150,8 @@ impl<C: Connect> Lease<C> {
 
 impl<C: Connect> Drop for Lease<C> {
     fn drop(&mut self) {
-        let Some((shared, mut slot)) = self.held.take() else { return };
-        let fitness = self.usage.fitness();
-        slot.statements += self.usage.statements;
-        slot.proven_at = self.usage.proven_at.unwrap_or(slot.proven_at);
+        let Some((shared, slot)) = self.held.take() else { return };
+        let fitness = slot.usage.fitness();
         let now = Instant::now();
         let served = shared.with_state(|state| state.returned(slot, fitness, now));
         shared.serve_next(served);
@@ -245,7 +162,7 @@ impl<C: Connect> fmt::Debug for Lease<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("id", &self.held.as_ref().map(|(_, slot)| slot.id))
-            .field("usage", &self.usage)
+            .field("usage", &self.held.as_ref().map(|(_, slot)| &slot.usage))
             .finish_non_exhaustive()
     }
 }

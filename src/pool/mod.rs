@@ -79,6 +79,7 @@ mod shutdown;
 mod slot;
 mod state;
 mod stats;
+mod usage;
 
 pub use config::{Adaptive, Config, Leaks, STATEMENT_GRACE, Validation, bounds};
 pub use connect::Connect;

@@ -124,6 +124,7 @@ impl Phase {
     }
 
     /// Whether acquires are admitted.
+    #[inline]
     pub fn admits(self) -> bool {
         !matches!(self, Self::ShuttingDown | Self::Terminated)
     }

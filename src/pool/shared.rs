@@ -1,11 +1,10 @@
 //! What every handle of a pool shares: the locked state, the numbers, and the tasks.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -19,13 +18,16 @@ use super::connect::Connect;
 use super::counters::Counters;
 use super::error::{AcquireError, Holders, Unavailable};
 use super::events;
-use super::gauges::GaugeWord;
+use super::gauges::{GaugeWord, Gauges};
 use super::lease::Lease;
 use super::reaper::Reaper;
 use super::reason::CloseReason;
 use super::slot::Slot;
 use super::state::{Order, Outage, Refusal, Served, State};
 use super::stats::{Snapshot, Statistics, rfc3339};
+
+/// The time of an acquire that is served at once is measured once in so many.
+const MEASURE_EVERY: u64 = 64;
 
 /// How many holders a timeout names.
 const NAMED_HOLDERS: usize = 3;
@@ -61,13 +63,23 @@ pub(super) struct Shared<C: Connect> {
     pub(super) traces: AtomicBool,
     runtime: Handle,
     tasks: TaskTracker,
-    gauges: GaugeWord,
     /// `min_size` in the upper half, `max_size` in the lower.
     sizes: AtomicU64,
+    /// Whether a connection was idle when the state last changed.
+    has_idle: AtomicBool,
     counters: Arc<Counters>,
     created_at: (Instant, DateTime<Utc>),
-    state: Mutex<PoolState<C>>,
+    hot: Hot<C>,
     last: Mutex<Last>,
+}
+
+/// What every acquire and release writes. On cache lines of its own, so that what is only read stays in every
+/// core's cache.
+#[repr(align(64))]
+struct Hot<C: Connect> {
+    gauges: GaugeWord,
+    /// The one of the standard library: it spins for longer before it sleeps, and the sections are short.
+    state: Mutex<PoolState<C>>,
 }
 
 /// The latest of what only people look at.
@@ -97,11 +109,11 @@ impl<C: Connect> Shared<C> {
             traces,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
-            gauges: GaugeWord::new(state.gauges()),
             sizes,
+            has_idle: AtomicBool::new(false),
             counters,
             created_at: (now, Utc::now()),
-            state: Mutex::new(state),
+            hot: Hot { gauges: GaugeWord::new(state.gauges()), state: Mutex::new(state) },
             last: Mutex::new(Last::default()),
         }
     }
@@ -114,29 +126,48 @@ impl<C: Connect> Shared<C> {
     ) -> T {
         #[cfg(test)]
         super::tests::schedule::point();
-        let (outcome, orders, ending) = {
-            let mut state = self.state.lock();
-            let outcome = change(&mut state);
-            state.end_when_empty();
-            state.assert_invariants();
-            let gauges = state.gauges();
-            self.gauges.publish(gauges);
-            let Config { min_size, max_size, .. } = *state.config();
-            self.sizes.store(pack(min_size, max_size), Ordering::Relaxed);
-            (outcome, state.take_orders(), !gauges.phase.admits())
-        };
+        let mut state = self.locked();
+        let outcome = change(&mut state);
+        state.end_when_empty();
+        state.assert_invariants();
+        let gauges = state.gauges();
+        self.hot.gauges.publish(gauges);
+        self.publish_rarely_changed(gauges, state.config());
+        let orders = state.take_orders();
+        drop(state);
         if !orders.is_empty() {
             self.carry_out(orders);
         }
-        if ending {
+        if !gauges.phase.admits() {
             self.drained.notify_waiters();
         }
         outcome
     }
 
+    /// Writes only what is new, so that readers keep it in their caches.
+    fn publish_rarely_changed(&self, gauges: Gauges, config: &Config) {
+        let has_idle = gauges.idle > 0;
+        if self.has_idle.load(Ordering::Relaxed) != has_idle {
+            self.has_idle.store(has_idle, Ordering::Relaxed);
+        }
+        let sizes = pack(config.min_size, config.max_size);
+        if self.sizes.load(Ordering::Relaxed) != sizes {
+            self.sizes.store(sizes, Ordering::Relaxed);
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, PoolState<C>> {
+        // A panic under the lock is a defect of the state; the pool goes on, and shows it.
+        self.hot.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks at the state without changing it.
     pub(super) fn look<T>(&self, read: impl FnOnce(&PoolState<C>) -> T) -> T {
-        read(&self.state.lock())
+        read(&self.locked())
     }
 
     /// Reads something of the configuration in force.
@@ -146,7 +177,12 @@ impl<C: Connect> Shared<C> {
 
     /// Whether a connection was idle a moment ago.
     pub(super) fn has_idle(&self) -> bool {
-        self.gauges.read().idle > 0
+        self.has_idle.load(Ordering::Relaxed)
+    }
+
+    /// Whether the next acquire that is served at once is to measure its time.
+    pub(super) fn measures(&self) -> bool {
+        self.counters.acquired.get().is_multiple_of(MEASURE_EVERY)
     }
 
     /// Hands a connection to the waiter that it was meant for, or to the next that still listens.
@@ -185,16 +221,16 @@ impl<C: Connect> Shared<C> {
     }
 
     pub(super) fn record_error(&self, message: String) {
-        self.last.lock().error = Some((message, Utc::now(), Instant::now()));
+        self.last().error = Some((message, Utc::now(), Instant::now()));
     }
 
     pub(super) fn record_check(&self) {
-        self.last.lock().check = Some(Utc::now());
+        self.last().check = Some(Utc::now());
     }
 
     /// The last error, if it happened at `since` or later.
     pub(super) fn error_since(&self, since: Instant) -> Option<String> {
-        let last = self.last.lock();
+        let last = self.last();
         last.error.as_ref().filter(|(.., at)| *at >= since).map(|(message, ..)| message.clone())
     }
 
@@ -233,17 +269,18 @@ impl<C: Connect> Shared<C> {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let (min_size, max_size) = unpack(self.sizes.load(Ordering::Relaxed));
-        Snapshot::new(self.gauges.read(), min_size, max_size)
+        Snapshot::new(self.hot.gauges.read(), min_size, max_size)
     }
 
-    pub(super) fn statistics(&self) -> Statistics {
+    pub(super) fn statistics(self: &Arc<Self>) -> Statistics {
         let now = Instant::now();
-        let (head_wait, retry_after) = self.look(|state| {
+        let (mean_wait, head_wait, retry_after) = self.with_state(|state| {
+            let mean = state.settle();
             let retry_at = state.outage().map(|outage| outage.retry_at);
-            (state.head_wait(now), retry_at.map(|at| at.saturating_duration_since(now)))
+            (mean, state.head_wait(now), retry_at.map(|at| at.saturating_duration_since(now)))
         });
         let (error, check) = {
-            let last = self.last.lock();
+            let last = self.last();
             (last.error.as_ref().map(|(text, at, _)| (text.clone(), *at)), last.check)
         };
         let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
@@ -260,7 +297,7 @@ impl<C: Connect> Shared<C> {
             waiting_requests: snapshot.waiting,
             total_acquisitions: counters.acquired.get(),
             total_releases: counters.released.get(),
-            avg_acquisition_time_ms: millis(counters.mean_wait()),
+            avg_acquisition_time_ms: millis(mean_wait),
             peak_active_connections: counters.peak_in_use(),
             peak_wait_time_ms: millis(counters.peak_wait()),
             pool_created_at: rfc3339(self.created_at.1),

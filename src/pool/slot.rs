@@ -10,6 +10,8 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
+use super::usage::Usage;
+
 /// A connection that is open, wherever it is: idle, lent, or on its way out.
 #[derive(Debug)]
 pub(super) struct Slot<T> {
@@ -30,6 +32,8 @@ pub(super) struct Slot<T> {
     pub(super) idle_since: Instant,
     /// Statements that it ran.
     pub(super) statements: u64,
+    /// What its present or last borrower did with it.
+    pub(super) usage: Usage,
     pub(super) tether: Arc<Tether>,
 }
 

@@ -114,7 +114,7 @@ pub struct Statistics {
     pub total_acquisitions: u64,
     /// Leases that came back.
     pub total_releases: u64,
-    /// The mean time of the last thousand acquires. Of those that were served at once, one in 64 is measured
+    /// The mean time of the last thousand acquires (1000 to 1099). Of those that were served at once, one in 64 is measured
     /// and stands for the others.
     pub avg_acquisition_time_ms: f64,
     /// The most leases at once since the pool was made.

@@ -11,6 +11,7 @@ use crate::pool::config::STATEMENT_GRACE;
 use crate::pool::error::{ErrorClass, OpenError};
 use crate::pool::reason::OpenReason;
 use crate::pool::slot::{Slot, Tether};
+use crate::pool::usage::Usage;
 
 /// By how much a connection's lifetime may be shortened, so that they do not all end together.
 const LIFETIME_JITTER: f64 = 0.2;
@@ -112,6 +113,7 @@ impl<T, S, W> State<T, S, W> {
             in_doubt: false,
             idle_since: now,
             statements: 0,
+            usage: Usage::new(),
             tether,
         });
         self.outage = None;
@@ -124,6 +126,7 @@ impl<T, S, W> State<T, S, W> {
     /// Brings the next attempt of an outage forward.
     pub(in crate::pool) fn retry_now(&mut self, now: Instant) {
         if let Some(outage) = &mut self.outage {
+            let outage = Arc::make_mut(outage);
             outage.retry_at = outage.retry_at.min(now);
         }
     }
@@ -136,13 +139,15 @@ impl<T, S, W> State<T, S, W> {
         cause: Arc<OpenError>,
         fraction: f64,
         now: Instant,
-    ) -> Outage {
+    ) -> Arc<Outage> {
         self.open_abandoned(attempt);
         self.counters.open_failed.add(1);
         let class = cause.class();
         let outage = match &self.outage {
             // One of several that were under way together: they are one failure.
-            Some(outage) if attempt.began <= outage.failed_at => Outage { cause, ..outage.clone() },
+            Some(outage) if attempt.began <= outage.failed_at => {
+                Outage { cause, ..Outage::clone(outage) }
+            }
             before => {
                 let (since, attempts) = before
                     .as_ref()
@@ -151,7 +156,8 @@ impl<T, S, W> State<T, S, W> {
                 Outage { cause, attempts, since, failed_at: now, retry_at }
             }
         };
-        self.outage = Some(outage.clone());
+        let outage = Arc::new(outage);
+        self.outage = Some(Arc::clone(&outage));
         if class == ErrorClass::Capacity {
             self.assess(now);
         } else {
@@ -162,13 +168,12 @@ impl<T, S, W> State<T, S, W> {
 
     /// Turns the line away when the outage leaves nobody who could serve it.
     pub(super) fn turn_away(&mut self, now: Instant) {
-        let Some(outage) = &self.outage else { return };
-        if self.somebody_could_serve(outage) || self.is_half_open(now) {
+        let Some(outage) = self.outage.clone() else { return };
+        if self.somebody_could_serve(&outage) || self.is_half_open(now) {
             return;
         }
-        let outage = outage.clone();
         for waiting in self.line.drain() {
-            let refusal = Refusal::Outage(outage.clone());
+            let refusal = Refusal::Outage(Arc::clone(&outage));
             self.orders.push(Order::Refuse(waiting.waiter, refusal));
         }
     }

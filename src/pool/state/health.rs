@@ -79,7 +79,7 @@ impl<T, S, W> State<T, S, W> {
 
     /// A waiter was served after `wait`.
     pub(in crate::pool) fn waited(&mut self, wait: Duration, now: Instant) {
-        self.waits.record(&self.counters, wait);
+        self.times.waited(&self.counters, wait);
         if wait > SLOW {
             self.condition.peaks.record(wait, now);
             if self.condition.phase == Phase::Healthy {

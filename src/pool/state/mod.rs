@@ -24,7 +24,7 @@ pub(super) use order::{
 pub(super) use seats::Seat;
 
 use super::config::Config;
-use super::counters::{Counters, WaitTimes};
+use super::counters::{Counters, Times};
 use super::gauges::Gauges;
 use super::line::{Line, Ticket};
 use super::phase::{HealthReason, Phase};
@@ -35,13 +35,10 @@ use seats::Seats;
 use size::Utilisation;
 use upkeep::Upkeep;
 
-/// The time of an acquire that is served at once is measured once in so many.
-const MEASURE_EVERY: u64 = 64;
-
 /// Connections `T` of sessions `S`, waiters `W`, and the counts of everything else.
 #[derive(Debug)]
 pub(super) struct State<T, S, W> {
-    config: Config,
+    config: Box<Config>,
     counters: Arc<Counters>,
     condition: Condition,
     /// The one that came back last is at the end.
@@ -55,17 +52,17 @@ pub(super) struct State<T, S, W> {
     closing: u32,
     /// Connections being opened.
     attempts: Vec<Attempt>,
-    outage: Option<Outage>,
+    outage: Option<Arc<Outage>>,
     /// When the database last answered.
     alive_at: Instant,
     /// A connection that was proven before this must be proven again.
     suspect_before: Instant,
     replacement: Replacement,
-    waits: WaitTimes,
+    times: Times,
     /// What an acquire that is served at once took when it was last measured.
     immediate: Duration,
-    upkeep: Upkeep,
-    utilisation: Utilisation,
+    upkeep: Box<Upkeep>,
+    utilisation: Box<Utilisation>,
     orders: Vec<Order<T, S, W>>,
 }
 
@@ -98,14 +95,6 @@ pub(super) enum Wait<T> {
     },
 }
 
-/// A connection that was idle.
-#[derive(Debug)]
-pub(super) struct Taken<T> {
-    pub(super) slot: Box<Slot<T>>,
-    /// Whether the caller is to measure how long it took, for [`State::measured`].
-    pub(super) measure: bool,
-}
-
 impl<T, S, W> State<T, S, W> {
     pub(super) fn new(config: Config, counters: Arc<Counters>, now: Instant) -> Self {
         Self {
@@ -122,12 +111,12 @@ impl<T, S, W> State<T, S, W> {
             alive_at: now,
             suspect_before: now,
             replacement: Replacement::None,
-            waits: WaitTimes::new(),
+            times: Times::default(),
             immediate: Duration::ZERO,
-            upkeep: Upkeep::new(now),
-            utilisation: Utilisation::new(config.max_size, now),
+            upkeep: Box::new(Upkeep::new(now)),
+            utilisation: Box::new(Utilisation::new(config.max_size, now)),
             orders: Vec::new(),
-            config,
+            config: Box::new(config),
             counters,
         }
     }
@@ -141,7 +130,7 @@ impl<T, S, W> State<T, S, W> {
     }
 
     pub(super) fn outage(&self) -> Option<&Outage> {
-        self.outage.as_ref()
+        self.outage.as_deref()
     }
 
     pub(super) fn gauges(&self) -> Gauges {
@@ -167,17 +156,22 @@ impl<T, S, W> State<T, S, W> {
         &mut self,
         borrower: Borrower,
         now: Instant,
-    ) -> Result<Option<Taken<T>>, Refusal> {
+    ) -> Result<Option<Box<Slot<T>>>, Refusal> {
         if !self.phase().admits() {
             return Err(Refusal::Closed);
         }
         let Some(mut slot) = self.idle.pop() else { return Ok(None) };
-        let measure = self.counters.acquired.get().is_multiple_of(MEASURE_EVERY);
         self.lend(&mut slot, borrower, now);
         if !slot.in_doubt {
-            self.waits.record(&self.counters, self.immediate);
+            self.times.waited(&self.counters, self.immediate);
         }
-        Ok(Some(Taken { slot, measure }))
+        Ok(Some(slot))
+    }
+
+    /// Brings the histograms of the counters up to date. Returns the mean of the latest acquire times.
+    pub(super) fn settle(&mut self) -> Duration {
+        self.times.settle(&self.counters);
+        self.times.mean_wait()
     }
 
     /// How long an acquire took that was served at once.
@@ -193,8 +187,8 @@ impl<T, S, W> State<T, S, W> {
         patience: Patience,
         now: Instant,
     ) -> Result<Wait<T>, Refusal> {
-        if let Some(taken) = self.take(borrower.clone(), now)? {
-            return Ok(Wait::Idle(taken.slot));
+        if let Some(slot) = self.take(borrower.clone(), now)? {
+            return Ok(Wait::Idle(slot));
         }
         let limit = self.config.max_waiting;
         if self.line.len() >= limit {
@@ -204,7 +198,7 @@ impl<T, S, W> State<T, S, W> {
             && !self.somebody_could_serve(outage)
             && !self.is_half_open(now)
         {
-            return Err(Refusal::Outage(outage.clone()));
+            return Err(Refusal::Outage(Arc::clone(outage)));
         }
         let Patience { started, limit } = patience;
         let deadline = started + limit.unwrap_or(self.config.acquire_timeout);
@@ -269,7 +263,7 @@ impl<T, S, W> State<T, S, W> {
         };
         let held = now.saturating_duration_since(holder.since);
         self.counters.released.add(1);
-        self.counters.uses.record(held);
+        self.times.used(&self.counters, held);
         if holder.warnings > 0 {
             let (id, location) = (slot.id, holder.borrower.location);
             self.orders.push(Order::Tell(Event::LeakReturned { id, location, held }));
@@ -399,8 +393,7 @@ impl<T, S, W> State<T, S, W> {
     }
 
     fn lend(&mut self, slot: &mut Slot<T>, borrower: Borrower, now: Instant) {
-        let unproven_for = now.saturating_duration_since(slot.proven_at);
-        slot.in_doubt = unproven_for > self.config.validation.bypass_window;
+        slot.in_doubt = now > slot.proven_at + self.config.validation.bypass_window;
         self.in_use += 1;
         self.counters.acquired.add(1);
         self.counters.observe_in_use(self.in_use);

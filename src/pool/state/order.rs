@@ -39,7 +39,7 @@ pub(in crate::pool) enum Refusal {
     QueueFull {
         limit: u32,
     },
-    Outage(Outage),
+    Outage(Arc<Outage>),
     /// The acquire that began at `started` has reached its limit.
     TimedOut {
         started: Instant,

@@ -81,7 +81,7 @@ impl<T, S, W> State<T, S, W> {
             config.max_size = self.config.max_size.clamp(low, high);
         }
         let (min_size, max_size) = (config.min_size, config.max_size);
-        let from = std::mem::replace(&mut self.config, config);
+        let from = std::mem::replace(&mut *self.config, config);
         if from.leaks != self.config.leaks {
             self.seats.lent_mut().for_each(|(_, _, holder)| holder.warnings = 0);
             self.count_leaks();
@@ -93,7 +93,7 @@ impl<T, S, W> State<T, S, W> {
     }
 
     pub(in crate::pool) fn resize(&mut self, min_size: u32, max_size: u32, now: Instant) {
-        let config = Config { min_size, max_size, ..self.config.clone() };
+        let config = Config { min_size, max_size, ..Config::clone(&self.config) };
         self.reconfigure(config, now);
     }
 
@@ -114,7 +114,7 @@ impl<T, S, W> State<T, S, W> {
     }
 
     fn fit(&mut self, from: u32, why: Resize, now: Instant) {
-        let Config { min_size, max_size, .. } = self.config;
+        let Config { min_size, max_size, .. } = *self.config;
         self.utilisation.restart(now);
         self.utilisation.ceiling = self.total();
         // Those that are on their way out already make room as well.

@@ -55,6 +55,7 @@ impl<T, S, W> State<T, S, W> {
         self.adapt(now);
         if now >= self.upkeep.rotate_at {
             self.upkeep.rotate_at = now + ROTATION;
+            self.settle();
             self.counters.waits.rotate();
             self.counters.uses.rotate();
         }
@@ -145,7 +146,7 @@ impl<T, S, W> State<T, S, W> {
     /// prove that it works, not that its server may still write.
     pub(super) fn needs_check(&self, slot: &Slot<T>, now: Instant) -> bool {
         self.config.validation.require_primary
-            && now.saturating_duration_since(slot.checked_at) >= self.config.probe_interval
+            && now >= slot.checked_at + self.config.probe_interval
     }
 
     fn compare_clocks(&mut self, now: Instant, wall: DateTime<Utc>) {

@@ -151,7 +151,7 @@ async fn deadlines_that_meet_returns_start_no_storm_of_connects() {
         for _ in 0..4 {
             held.push(pool.acquire().await.unwrap());
         }
-        let waiting: Vec<_> = (0..100).map(|_| spawn(pool.acquire())).collect();
+        let waiting: Vec<_> = (0..100).map(|_| acquiring(&pool)).collect();
         settled().await;
         sleep(ms(100)).await;
         drop(held);

@@ -41,8 +41,8 @@ async fn a_hung_attempt_ends_at_its_own_limit_and_holds_up_nobody() {
     let pool = pool(Config { max_parallel_connects: 3, ..config(1, 4) }, &connector);
     settled().await;
     // The second dial goes through beside the one that hangs, and a third one after a second.
-    let first = spawn(pool.acquire());
-    let second = spawn(pool.acquire());
+    let first = acquiring(&pool);
+    let second = acquiring(&pool);
     let started = Instant::now();
     let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap());
     assert!(started.elapsed() <= ms(1500), "{:?} behind one that hangs", started.elapsed());
@@ -71,7 +71,7 @@ async fn while_the_breaker_is_open_idle_connections_serve_and_the_rest_fail_at_o
     let served = pool.acquire().await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
     // The one that came back was probed and has answered, so its holder is worth waiting for.
-    let waiting = spawn(pool.acquire());
+    let waiting = acquiring(&pool);
     settled().await;
     assert_eq!(pool.snapshot().waiting, 1);
     drop((served, second));
@@ -260,7 +260,7 @@ async fn after_a_peak_the_pool_shrinks_to_its_minimum_also_after_a_restart() {
     let connector = Scripted::default();
     let pool = warm(config(2, 10), &connector).await;
     for restart in [false, true] {
-        let peak: Vec<_> = (0..10).map(|_| spawn(pool.acquire())).collect();
+        let peak: Vec<_> = (0..10).map(|_| acquiring(&pool)).collect();
         let mut leases = Vec::new();
         for lease in peak {
             leases.push(lease.await.unwrap().unwrap());
@@ -336,7 +336,7 @@ async fn a_changed_configuration_is_in_force_at_once() {
     let connector = Scripted::default();
     let pool = warm(config(1, 1), &connector).await;
     let held = pool.acquire().await.unwrap();
-    let waiting = spawn(pool.acquire());
+    let waiting = acquiring(&pool);
     settled().await;
     pool.reconfigure(Config { acquire_timeout: ms(5), ..config(1, 2) }).unwrap();
     assert!(waiting.await.unwrap().is_ok(), "there is room for another");

@@ -40,6 +40,12 @@ fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> J
     TaskTracker::new().spawn(task)
 }
 
+/// An acquire as a task of its own.
+fn acquiring(pool: &Pool<Scripted>) -> JoinHandle<Result<Lease<Scripted>, AcquireError>> {
+    let pool = pool.clone();
+    spawn(async move { pool.acquire().await })
+}
+
 /// Lets the pool's tasks run until they all wait for something.
 async fn settled() {
     for _ in 0..64 {

@@ -83,7 +83,10 @@ async fn a_limit_without_end_is_cut_to_the_longest_allowed() {
     let pool = warm(config(1, 1), &Scripted::default()).await;
     let held = pool.acquire().await.unwrap();
     let options = AcquireOptions { timeout: Some(Duration::MAX), leak_after: None };
-    let waiter = spawn(pool.acquire_with(options));
+    let waiter = spawn({
+        let pool = pool.clone();
+        async move { pool.acquire_with(options).await }
+    });
     settled().await;
     drop(held);
     waiter.await.unwrap().unwrap();
@@ -181,13 +184,13 @@ async fn a_slow_acquire_degrades_for_a_minute() {
     let pool = warm(config(1, 1), &connector).await;
     // A step of peaks begins with a harmless wait.
     let held = pool.acquire().await.unwrap();
-    let waiter = spawn(pool.acquire());
+    let waiter = acquiring(&pool);
     settled().await;
     drop(held);
     drop(waiter.await.unwrap().unwrap());
     sleep(ms(4000)).await;
     let held = pool.acquire().await.unwrap();
-    let waiter = spawn(pool.acquire());
+    let waiter = acquiring(&pool);
     sleep(ms(900)).await;
     drop(held);
     drop(waiter.await.unwrap().unwrap());
@@ -287,7 +290,7 @@ async fn deadlines_that_meet_checks_cost_no_connection() {
     connector.0.lock().otherwise = Some(Act::After(ms(3)));
     let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
     sleep(ms(10)).await;
-    let waiters: Vec<_> = (0..100).map(|_| spawn(pool.acquire())).collect();
+    let waiters: Vec<_> = (0..100).map(|_| acquiring(&pool)).collect();
     sleep(ms(1000)).await;
     drop(held);
     for w in waiters {
@@ -321,7 +324,7 @@ async fn a_long_wait_degrades_before_it_ends() {
     for _ in 0..4 {
         held.push(pool.acquire().await.unwrap());
     }
-    let _waiter = spawn(pool.acquire());
+    let _waiter = acquiring(&pool);
     sleep(secs(9)).await;
     assert_eq!(pool.health().1, HealthReason::SlowAcquire, "the first in line waits for 9 s");
 }

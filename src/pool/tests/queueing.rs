@@ -146,7 +146,7 @@ async fn tasks_that_acquire_twice_time_out_with_the_holders_named() {
 async fn a_thousand_waiters_cost_no_time_of_the_processor() {
     let pool = warm(config(1, 1), &Scripted::default()).await;
     let held = pool.acquire().await.unwrap();
-    let waiting: Vec<_> = (0..1000).map(|_| spawn(pool.acquire())).collect();
+    let waiting: Vec<_> = (0..1000).map(|_| acquiring(&pool)).collect();
     settled().await;
     assert_eq!(pool.snapshot().waiting, 1000);
     let before = processor_ticks();

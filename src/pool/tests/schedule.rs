@@ -96,7 +96,7 @@ fn borrower() -> Borrower {
 async fn lease(shared: &Arc<Shared<Scripted>>) -> Option<Lease<Scripted>> {
     let taken = shared.with_state(|state| state.take(borrower(), Instant::now())).ok()?;
     if let Some(taken) = taken {
-        return Some(Lease::new(Arc::clone(shared), taken.slot));
+        return Some(Lease::new(Arc::clone(shared), taken));
     }
     let now = Instant::now();
     let patience = state::Patience { started: now, limit: None };

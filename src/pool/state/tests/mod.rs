@@ -73,7 +73,7 @@ impl Bench {
     fn take(&mut self) -> bool {
         let taken = self.state.take(borrower(), self.now).unwrap();
         let found = taken.is_some();
-        self.leased.extend(taken.map(|taken| taken.slot));
+        self.leased.extend(taken);
         found
     }
 
@@ -128,7 +128,7 @@ impl Bench {
         attempt
     }
 
-    fn fail_to_open(&mut self, attempt: Attempt) -> Outage {
+    fn fail_to_open(&mut self, attempt: Attempt) -> Arc<Outage> {
         self.state.open_failed(attempt, broken(), 0.5, self.now)
     }
 }

@@ -198,9 +198,9 @@ impl Model {
 
     fn take(&mut self) -> Result<(), TestCaseError> {
         match self.state.take(borrower(), self.now) {
-            Ok(Some(taken)) => {
-                prop_assert_eq!(Some(taken.slot.connection), self.idle.pop(), "not the last in");
-                self.leased.push(taken.slot);
+            Ok(Some(slot)) => {
+                prop_assert_eq!(Some(slot.connection), self.idle.pop(), "not the last in");
+                self.leased.push(slot);
             }
             Ok(None) => prop_assert!(self.idle.is_empty(), "an idle connection was passed over"),
             Err(refusal) => {

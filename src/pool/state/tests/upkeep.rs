@@ -242,7 +242,7 @@ fn an_acquire_may_have_a_threshold_of_its_own() {
     let particulars = Particulars { leak_after: Some(Duration::from_mins(5)), trace: None };
     let patient = Borrower { particulars: Some(Arc::new(particulars)), ..borrower() };
     let taken = bench.state.take(patient, bench.now).unwrap().unwrap();
-    bench.leased.push(taken.slot);
+    bench.leased.push(taken);
     bench.pass(Duration::from_secs(299));
     bench.tick();
     assert!(bench.leaks().is_empty());
