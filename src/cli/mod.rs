@@ -139,9 +139,7 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve => {
-                serve::run(Reload::new(loaded.config, config, environment, log)).await
-            }
+            Command::Serve => serve::run(Reload::new(loaded, config, environment, log)).await,
             Command::Index(arguments) => index::run(&arguments, &loaded.config).await,
             Command::Search(arguments) => search::run(&arguments, &loaded.config).await,
             Command::Doctor(arguments) => doctor::run(&arguments, &loaded).await,

@@ -7,27 +7,35 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::app::explained;
-use crate::config::{Change, Config, Environment, Loaded};
+use crate::config::{Change, Config, Environment, Loaded, Origin};
 use crate::telemetry::LogFilter;
 
 /// The configuration of a running server, and where it came from.
 #[derive(Debug)]
 pub(super) struct Reload {
     file: Option<PathBuf>,
+    /// Where the configuration of the start was found.
+    origin: Origin,
     environment: Environment,
     log: LogFilter,
     /// What is in force: that of the start, with the live keys as they were read last.
     config: watch::Sender<Config>,
 }
 
+/// The file of the start is not there any more. Somebody is replacing it, or removed it by mistake.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is gone; put it back, or start again to run without it")]
+struct Gone(Origin);
+
 impl Reload {
     pub(super) fn new(
-        config: Config,
+        loaded: Loaded,
         file: Option<PathBuf>,
         environment: Environment,
         log: LogFilter,
     ) -> Self {
-        Self { file, environment, log, config: watch::Sender::new(config) }
+        let Loaded { config, origin, .. } = loaded;
+        Self { file, origin, environment, log, config: watch::Sender::new(config) }
     }
 
     /// Follows what is in force.
@@ -47,6 +55,11 @@ impl Reload {
             let read = move || Config::load(file.as_deref(), &environment);
             // In a thread of its own, because a file system that hangs must not hold the session up.
             match tokio::task::spawn_blocking(read).await {
+                Ok(Ok(loaded))
+                    if loaded.origin == Origin::BuiltIn && self.origin != loaded.origin =>
+                {
+                    failed(&Gone(self.origin.clone()));
+                }
                 Ok(Ok(loaded)) => self.apply(&loaded),
                 Ok(Err(errors)) => failed(&errors),
                 Err(error) => failed(&error),

@@ -15,19 +15,40 @@ use super::shared::{Outcome, Shared};
 use super::slot::Borrower;
 use super::state::{Patience, Refusal, Wait};
 
-/// One acquire, from the first look to a lease that is fit for use.
+/// One acquire. A failure is told to the log as well: its caller may be deaf.
 pub(super) async fn acquire<C: Connect>(
     shared: &Arc<Shared<C>>,
     borrower: Borrower,
     limit: Option<Duration>,
 ) -> Result<Lease<C>, AcquireError> {
-    let started = Instant::now();
+    let patience = Patience { started: Instant::now(), limit };
+    let location = borrower.location;
+    fit_lease(shared, borrower, patience).await.map_err(|error| {
+        tracing::debug!(
+            event = "pool.acquire.failed",
+            pool = %shared.name,
+            %location,
+            waited_ms = patience.started.elapsed().as_millis(),
+            error = %error,
+            "no connection"
+        );
+        *error
+    })
+}
+
+/// From the first look to a lease that is fit for use.
+async fn fit_lease<C: Connect>(
+    shared: &Arc<Shared<C>>,
+    borrower: Borrower,
+    patience: Patience,
+) -> Outcome<C> {
+    let started = patience.started;
     let mut first = None;
     // When nothing is idle the line is joined at once; there is another look under its lock.
     if shared.has_idle() {
         let measure = shared.measures();
         let taken = shared.with_state(|state| state.take(borrower.clone(), started));
-        if let Some(slot) = taken.map_err(|refusal| shared.refused(refusal))? {
+        if let Some(slot) = taken.map_err(|refusal| Box::new(shared.refused(refusal)))? {
             if measure {
                 shared.with_state(|state| state.measured(started.elapsed()));
             }
@@ -37,9 +58,7 @@ pub(super) async fn acquire<C: Connect>(
             first = Some(Lease::new(Arc::clone(shared), slot));
         }
     }
-    let patience = Patience { started, limit };
-    let attempt = Attempt { shared, borrower, patience };
-    attempt.lease(first).await.map_err(|error| *error)
+    Attempt { shared, borrower, patience }.lease(first).await
 }
 
 /// An acquire that is not served at once.

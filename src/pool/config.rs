@@ -21,7 +21,8 @@ pub struct Config {
     /// The limit of one statement. The server keeps it (`statement_timeout`); a statement that has no answer
     /// [`STATEMENT_GRACE`] later is given up on our side too. 1 ms to 24 h.
     pub command_timeout: Duration,
-    /// How long a shutdown waits for leases to come back before it takes them back. 0 s to 300 s.
+    /// How long a shutdown may take. After five sixths of it, or when five seconds are left, leases that have not
+    /// come back are taken back; ending their sessions gets a second at least. 0 s to 300 s.
     pub shutdown_timeout: Duration,
     /// The limit of resetting or closing one connection, after which its socket is dropped and its place is
     /// given to another. 1 ms to 60 s.

@@ -42,7 +42,7 @@ pub(super) fn effect_of(sql: &str) -> Effect {
 fn changes_session(word: &str) -> bool {
     match word.len() {
         4 => word.eq_ignore_ascii_case("temp"),
-        7 => word.eq_ignore_ascii_case("pg_temp"),
+        7 => ["pg_temp", "setseed"].iter().any(|other| word.eq_ignore_ascii_case(other)),
         9 => word.eq_ignore_ascii_case("temporary"),
         10 => word.eq_ignore_ascii_case("set_config"),
         // A view that sets what is written into it.
@@ -100,6 +100,7 @@ mod tests {
             ("WITH a AS (SELECT 1) INSERT INTO b SELECT * FROM a", Effect::None),
             ("UPDATE settings SET locked = true", Effect::None),
             ("SELECT pg_advisory_xact_lock(1)", Effect::None),
+            ("SELECT setseed(0.5)", Effect::Session),
             ("", Effect::Session),
             ("BEGIN", Effect::Session),
             ("SET search_path TO other", Effect::Session),

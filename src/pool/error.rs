@@ -84,14 +84,19 @@ pub enum StartError {
         snapshot: Box<Snapshot>,
     },
     /// The pool was shut down before it had started.
-    #[error("the pool was shut down before it had opened its first connections")]
-    Closed,
+    #[error(
+        "the pool was shut down before it had opened its first connections ({snapshot}); make a new one"
+    )]
+    Closed {
+        /// The pool at that moment.
+        snapshot: Box<Snapshot>,
+    },
 }
 
 /// The database does not answer; the pool keeps trying by itself.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "the database is unavailable ({cause}), attempts made: {attempts}; the pool tries again by itself, next in {}",
+    "the database is unavailable ({cause}), attempts made: {attempts} ({snapshot}); the pool tries again by itself, next in {}",
     Time(*retry_after)
 )]
 pub struct Unavailable {

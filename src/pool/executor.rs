@@ -163,17 +163,15 @@ impl Stream for Tracked<'_> {
 }
 
 /// Decides what an error means for the session. After an error message the server goes on with the next
-/// statement, unless its severity ends the session. Any other error means that the session broke, or
-/// that rows are left unread.
+/// statement, unless its severity ends the session. Any other error means that the session broke, or that rows
+/// are left unread. What the driver calls a protocol error ends the session too, but says nothing of others: it
+/// may be a statement with too many arguments.
 fn judge(error: &sqlx::Error, track: &mut Track<'_>) {
     let Some(reported) = error.as_database_error() else {
         // A value that cannot be encoded is refused before anything is sent.
         if matches!(error, sqlx::Error::RowNotFound | sqlx::Error::Encode(_)) {
             track.answered();
-        } else if matches!(
-            error,
-            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)
-        ) {
+        } else if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_)) {
             track.broke();
         }
         return;

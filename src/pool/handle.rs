@@ -104,7 +104,10 @@ impl<C: Connect> Pool<C> {
             });
             match phase {
                 Phase::Healthy | Phase::Degraded => return Ok(()),
-                Phase::ShuttingDown | Phase::Terminated => return Err(StartError::Closed),
+                Phase::ShuttingDown | Phase::Terminated => {
+                    let snapshot = Box::new(shared.snapshot());
+                    return Err(StartError::Closed { snapshot });
+                }
                 Phase::Initializing | Phase::Unhealthy | Phase::Recovering => {}
             }
             if let Some(outage) = failure {
@@ -206,8 +209,8 @@ impl<C: Connect> Pool<C> {
         self.shared().demand.notify_one();
     }
 
-    /// Refuses acquires, waits up to `shutdown_timeout` for leases to come back, takes those back that did
-    /// not, closes everything, and reports who was cut off.
+    /// Refuses acquires, waits for leases to come back, takes those back that did not, closes everything, and
+    /// reports who was cut off. Keeps within `shutdown_timeout`, unless that is less than a second.
     ///
     /// Calling it again, or at the same time, waits for the same end; the first caller's report names who
     /// was cut off.

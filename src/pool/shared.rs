@@ -59,6 +59,8 @@ pub(super) struct Shared<C: Connect> {
     pub(super) moved: Notify,
     /// Ends the dialer, attempts to connect, and the upkeep.
     pub(super) stop: CancellationToken,
+    /// Whether a shutdown has told its end.
+    pub(super) closed: AtomicBool,
     /// Whether acquires capture a stack trace.
     pub(super) traces: AtomicBool,
     runtime: Handle,
@@ -106,6 +108,7 @@ impl<C: Connect> Shared<C> {
             drained: Notify::new(),
             moved: Notify::new(),
             stop: CancellationToken::new(),
+            closed: AtomicBool::new(false),
             traces,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),

@@ -1,6 +1,7 @@
 //! The end of a pool.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -9,8 +10,10 @@ use super::connect::Connect;
 use super::shared::Shared;
 use super::state::{Held, State};
 
-/// How long connections that were taken back may take to close.
+/// What is kept of the limit for taking leases back and ending their sessions: a sixth, but no more than this.
 const FORCE: Duration = Duration::from_secs(5);
+/// Ending a session takes a connection, so a limit shorter than this is exceeded rather than leave sessions.
+const FORCE_AT_LEAST: Duration = Duration::from_secs(1);
 
 /// How a shutdown went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +39,8 @@ pub(super) async fn run<C: Connect>(shared: &Arc<Shared<C>>) -> ShutdownReport {
     begin(shared);
     let limit = shared.setting(|config| config.shutdown_timeout);
     let mut forced = Vec::new();
-    if timeout_at(started + limit, drained(shared)).await.is_err() {
+    let patience = limit.saturating_sub(FORCE.min(limit / 6));
+    if timeout_at(started + patience, drained(shared)).await.is_err() {
         forced = shared.with_state(|state| state.force(Instant::now()));
         for held in &forced {
             tracing::warn!(
@@ -49,21 +53,24 @@ pub(super) async fn run<C: Connect>(shared: &Arc<Shared<C>>) -> ShutdownReport {
             );
         }
         // What is open after this limit is reported below.
-        drop(timeout_at(Instant::now() + FORCE, drained(shared)).await);
+        let end = (started + limit).max(Instant::now() + FORCE_AT_LEAST);
+        drop(timeout_at(end, drained(shared)).await);
     }
     let abandoned = shared.with_state(|state| {
         state.terminate();
         state.total()
     });
     let elapsed = started.elapsed();
-    tracing::info!(
-        event = "pool.closed",
-        pool = %shared.name,
-        forced = forced.len(),
-        abandoned,
-        elapsed_ms = elapsed.as_millis(),
-        "pool closed"
-    );
+    if !shared.closed.swap(true, Ordering::Relaxed) {
+        tracing::info!(
+            event = "pool.closed",
+            pool = %shared.name,
+            forced = forced.len(),
+            abandoned,
+            elapsed_ms = elapsed.as_millis(),
+            "pool closed"
+        );
+    }
     ShutdownReport { forced, abandoned, elapsed }
 }
 

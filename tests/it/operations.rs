@@ -217,6 +217,20 @@ fn sighup_applies_what_can_change_live_and_reports_the_rest() {
 }
 
 #[test]
+fn a_file_that_is_gone_at_sighup_changes_nothing() {
+    let home = Home::new();
+    let file = home.write("codebase-mcp.yaml", "pool: {min_size: 3, max_size: 7}\n");
+    let mut session = Session::start(&mut home.command());
+    session.call("search_code", json!({ "query": "timers" }));
+    fs::remove_file(file).unwrap();
+    session.signal(Signal::HUP);
+    let gone = |line: &str| line.contains("config.reload_failed") && line.contains("is gone");
+    assert!(eventually(|| session.log().lines().any(gone)), "{}", session.log());
+    assert!(pools(&home).iter().all(|pool| pool["max_size"] == 7));
+    assert_eq!(session.leave(), Some(0));
+}
+
+#[test]
 fn pools_that_are_opened_later_have_the_new_configuration() {
     let home = Home::new();
     let blocked = home.write("data/codebase-mcp/cluster", "a file where the cluster belongs");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codebase_mcp::pool::{Config, PgPool, Postgres};
+use codebase_mcp::pool::{Config, Health, HealthReason, PgPool, Postgres};
 use futures_util::TryStreamExt;
 use tokio::time::{sleep, timeout};
 
@@ -67,4 +67,20 @@ async fn a_value_that_cannot_be_encoded_costs_no_connection() {
     let error = sqlx::query("SELECT $1").bind(Bad).execute(&mut lease).await.unwrap_err();
     drop(lease);
     assert!(pool.statistics().closed.is_empty(), "{error:?} {:?}", pool.statistics().closed);
+}
+
+#[tokio::test]
+async fn a_statement_with_too_many_arguments_says_nothing_of_other_sessions() {
+    let database = Database::start().await;
+    let pool = open_pool(fixed(2), database.options());
+    pool.ready().await.unwrap();
+    let mut lease = pool.acquire().await.unwrap();
+    let numbers = sqlx::query("SELECT 1");
+    let numbers = (0..=65_535).fold(numbers, |query, number: i32| query.bind(number));
+    numbers.execute(&mut lease).await.unwrap_err();
+    drop(lease);
+    let mut lease = pool.acquire().await.unwrap();
+    sqlx::query("SELECT 1").execute(&mut lease).await.unwrap();
+    assert_eq!(pool.health(), (Health::Healthy, HealthReason::Ok));
+    pool.shutdown().await;
 }

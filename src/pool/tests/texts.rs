@@ -110,7 +110,8 @@ fn every_other_error_says_so_too() {
     for error in check {
         writeln!(text, "check: {error}\n  clients: {}", error.public()).unwrap();
     }
-    writeln!(text, "start: {}", StartError::Closed).unwrap();
+    let closed = StartError::Closed { snapshot: Box::new(snapshot()) };
+    writeln!(text, "start: {closed}").unwrap();
     for cut in [slot::Cut::Shutdown, slot::Cut::Reclaimed, slot::Cut::Silent] {
         writeln!(text, "statement: {}", cut.as_str()).unwrap();
     }

@@ -206,6 +206,47 @@ fn attempts_that_were_under_way_together_are_one_failure() {
 }
 
 #[test]
+fn two_pools_that_lost_the_same_database_do_not_come_back_in_step() {
+    let retry = |fraction| {
+        let mut bench = Bench::new(config());
+        let attempt = bench.permission(OpenReason::MinSize);
+        let outage = bench.state.open_failed(attempt, broken(), fraction, bench.now);
+        outage.retry_at - bench.now
+    };
+    let early = Duration::from_millis(900);
+    assert_eq!([retry(0.0), retry(1.0)], [early, Duration::from_millis(1100)]);
+}
+
+#[test]
+fn a_connection_that_reached_nobody_counts_as_neither_lent_nor_returned() {
+    let mut bench = Bench::in_use(config(), 1);
+    bench.wait("gone");
+    bench.wait("next");
+    assert_eq!(bench.give_back(Fitness::Fit), Some("gone"));
+    let slot = bench.leased.pop().unwrap();
+    let served = bench.state.undelivered(slot, bench.now);
+    assert_eq!(bench.keep(served), Some("next"));
+    let counters = Arc::clone(&bench.state.counters);
+    assert_eq!((counters.acquired.get(), counters.released.get()), (2, 1));
+    assert_eq!(bench.state.gauges().in_use, 1);
+}
+
+#[test]
+fn a_wait_of_more_than_a_tenth_of_a_second_is_slow() {
+    for (wait, phase, reason) in
+        [(100, Phase::Healthy, HealthReason::Ok), (101, Phase::Degraded, HealthReason::SlowAcquire)]
+    {
+        let mut bench = Bench::in_use(config(), 1);
+        bench.wait("a");
+        bench.pass(Duration::from_millis(wait));
+        bench.give_back(Fitness::Fit);
+        bench.state.assess(bench.now);
+        let gauges = bench.state.gauges();
+        assert_eq!((gauges.phase, gauges.reason), (phase, reason), "{wait} ms");
+    }
+}
+
+#[test]
 fn surplus_connects_are_not_begun_when_a_return_served_the_line() {
     let mut bench = Bench::in_use(config(), 1);
     bench.wait("a");
