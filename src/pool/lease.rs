@@ -85,6 +85,13 @@ impl Track<'_> {
     }
 }
 
+impl Drop for Track<'_> {
+    /// Whoever lets go of a statement waits for its answer no more.
+    fn drop(&mut self) {
+        self.tether.answered();
+    }
+}
+
 impl<C: Connect> Lease<C> {
     pub(super) fn new(shared: Arc<Shared<C>>, mut slot: PoolSlot<C>) -> Self {
         slot.usage = Usage::new();

@@ -60,6 +60,8 @@ pub(super) struct Holder {
     pub(super) since: Instant,
     /// How often the lease was reported.
     pub(super) warnings: u32,
+    /// Whether its statement was given up on. The cut may arrive after the lease has ended.
+    pub(super) silent: bool,
 }
 
 /// What pool and lease of a connection share while it is lent: whether a statement is running, and whether
@@ -147,10 +149,14 @@ impl Tether {
         self.sent.store(0, Ordering::Relaxed);
     }
 
-    /// For how long a statement has been without its whole answer, if that is too long.
+    /// For how long a statement has been without its whole answer, if that is too long. Says so once for a
+    /// statement, and not of one that was answered meanwhile.
     pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
-        let millis = self.sent.load(Ordering::Relaxed).checked_sub(1)?;
-        let sent = self.opened_at + Duration::from_millis(millis);
-        Some(now.saturating_duration_since(sent)).filter(|silence| *silence > self.patience)
+        let sent = self.sent.load(Ordering::Relaxed);
+        let sent_at = self.opened_at + Duration::from_millis(sent.checked_sub(1)?);
+        let silence = now.saturating_duration_since(sent_at);
+        let claimed = silence > self.patience
+            && self.sent.compare_exchange(sent, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        claimed.then_some(silence)
     }
 }

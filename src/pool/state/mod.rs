@@ -253,7 +253,7 @@ impl<T, S, W> State<T, S, W> {
     /// A lease ended.
     pub(super) fn returned(
         &mut self,
-        slot: Box<Slot<T>>,
+        mut slot: Box<Slot<T>>,
         fitness: Fitness,
         now: Instant,
     ) -> Served<T, W> {
@@ -262,8 +262,14 @@ impl<T, S, W> State<T, S, W> {
             return None;
         };
         let held = now.saturating_duration_since(holder.since);
-        self.counters.released.add(1);
-        self.times.used(&self.counters, held);
+        slot.idle_since = now;
+        if fitness == Fitness::Unproven {
+            // Its borrower gave up during the check, and never had it.
+            self.counters.acquired.add(u64::MAX);
+        } else {
+            self.counters.released.add(1);
+            self.times.used(&self.counters, held);
+        }
         if holder.warnings > 0 {
             let (id, location) = (slot.id, holder.borrower.location);
             self.orders.push(Order::Tell(Event::LeakReturned { id, location, held }));
@@ -272,6 +278,9 @@ impl<T, S, W> State<T, S, W> {
         self.in_use -= 1;
         self.alive_at = self.alive_at.max(slot.proven_at);
         match fitness {
+            Fitness::Fit | Fitness::Unproven | Fitness::Soiled if holder.silent => {
+                self.dismiss(slot, CloseReason::Silent);
+            }
             Fitness::Fit => return self.offer(slot, now, now),
             Fitness::Unproven => self.care(slot, Care::Probe),
             Fitness::Soiled => self.care(slot, Care::Reset),

@@ -41,7 +41,7 @@ impl<S> Seats<S> {
 
     pub(super) fn lend<T>(&mut self, slot: &Slot<T>, borrower: Borrower, since: Instant) {
         if let Some(seat) = self.of(slot) {
-            seat.holder = Some(Holder { borrower, since, warnings: 0 });
+            seat.holder = Some(Holder { borrower, since, warnings: 0, silent: false });
         }
     }
 

@@ -80,6 +80,10 @@ impl<T, S, W> State<T, S, W> {
             let (low, high) = (config.min_size, config.adaptive.max_size);
             config.max_size = self.config.max_size.clamp(low, high);
         }
+        self.put_in_force(config, now);
+    }
+
+    fn put_in_force(&mut self, config: Config, now: Instant) {
         let (min_size, max_size) = (config.min_size, config.max_size);
         let from = std::mem::replace(&mut *self.config, config);
         if from.leaks != self.config.leaks {
@@ -94,7 +98,8 @@ impl<T, S, W> State<T, S, W> {
 
     pub(in crate::pool) fn resize(&mut self, min_size: u32, max_size: u32, now: Instant) {
         let config = Config { min_size, max_size, ..Config::clone(&self.config) };
-        self.reconfigure(config, now);
+        self.utilisation.asked = max_size;
+        self.put_in_force(config, now);
     }
 
     /// Follows the load, when the configuration says so.

@@ -211,8 +211,7 @@ impl<T, S, W> State<T, S, W> {
             let location = holder.borrower.location;
             self.orders.push(Order::Cut(tether.clone(), Cut::Silent));
             self.orders.push(Order::Tell(Event::Silent { id, location, silence }));
-            // Reported and cut once.
-            tether.answered();
+            holder.silent = true;
         }
     }
 

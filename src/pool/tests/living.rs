@@ -1,8 +1,75 @@
 //! Outages, recovery, ageing, and the sizes of a pool over time.
 
+use std::task::Waker;
+
 use tokio::time::{Instant, sleep};
 
 use super::*;
+
+/// A reset between two leases is no time without use, and neither is a long lease.
+#[tokio::test(start_paused = true)]
+async fn connections_in_use_are_not_closed_as_idle() {
+    let connector = Scripted::default();
+    let pool = warm(config(1, 2), &connector).await;
+    let lease = pool.acquire().await.unwrap();
+    let other = pool.acquire().await.unwrap();
+    sleep(secs(61)).await;
+    drop((lease, other));
+    sleep(secs(3)).await;
+    for _ in 0..600 {
+        let mut leases = Vec::new();
+        for _ in 0..2 {
+            leases.push(pool.acquire().await.unwrap());
+        }
+        for lease in &mut leases {
+            lease.usage().soiled();
+        }
+        sleep(ms(100)).await;
+        drop(leases);
+        sleep(ms(100)).await;
+    }
+    let statistics = pool.statistics();
+    assert_eq!((statistics.opened, statistics.closed.len()), (2, 0), "{:?}", statistics.closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_size_set_by_hand_wins_over_what_the_load_made_of_it() {
+    let adaptive = Adaptive { enabled: true, max_size: 100, cooldown: secs(1) };
+    let pool = warm(Config { adaptive, ..config(2, 10) }, &Scripted::default()).await;
+    sleep(secs(10)).await;
+    assert!(pool.snapshot().max_size < 10);
+    pool.resize(2, 10).unwrap();
+    assert_eq!(pool.snapshot().max_size, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_broke_or_was_dropped_leaves_nothing_to_be_silent() {
+    let pool = warm(config(2, 2), &Scripted::default()).await;
+    let (mut broken, mut dropped) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let mut track = broken.parts().1;
+    track.sent();
+    track.broke();
+    drop(track);
+    dropped.parts().1.sent();
+    sleep(secs(70)).await;
+    for lease in [&mut broken, &mut dropped] {
+        assert!(lease.parts().1.poll_cut(Waker::noop()).is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acquire_that_ends_during_its_check_was_no_lease() {
+    let connector = Scripted::default();
+    let pool = warm(config(1, 1), &connector).await;
+    sleep(ms(900)).await;
+    connector.script(|script| &mut script.check, [Act::Never]);
+    let options = AcquireOptions { timeout: Some(ms(5)), leak_after: None };
+    pool.acquire_with(options).await.unwrap_err();
+    let statistics = pool.statistics();
+    let counted = (statistics.total_acquisitions, statistics.total_releases, statistics.timed_out);
+    assert_eq!(counted, (0, 0, 1));
+    assert_eq!(statistics.usage, Percentiles::default());
+}
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_fails_fast_with_its_cause_and_heals_by_itself() {
@@ -247,9 +314,10 @@ async fn a_pool_that_is_never_idle_still_honours_age_and_statements() {
     for _ in 0..3000 {
         let mut lease = pool.acquire().await.unwrap();
         sleep(ms(1)).await;
-        let (_, mut track) = lease.parts();
+        let mut track = lease.parts().1;
         track.sent();
         track.answered();
+        drop(track);
         drop(lease);
     }
     assert_eq!(pool.statistics().closed.get("queries"), Some(&3));

@@ -277,6 +277,21 @@ fn a_statement_without_an_answer_is_cut_when_the_server_should_have_ended_it() {
     bench.pass(Duration::from_millis(1));
     bench.tick();
     assert!(bench.orders().iter().any(|order| matches!(order, Order::Cut(_, Cut::Silent))));
+    // The answer may have come between this decision and the cut, which then must not meet the next borrower.
+    bench.give_back(Fitness::Fit);
+    assert_eq!(bench.closes(), [(0, CloseReason::Silent)]);
+}
+
+#[test]
+fn a_statement_that_follows_a_late_answer_is_not_cut_for_it() {
+    let mut bench = Bench::in_use(quiet(1, 1), 1);
+    let tether = Arc::clone(&bench.leased[0].tether);
+    tether.sent(bench.now);
+    bench.pass(Duration::from_mins(10));
+    tether.answered();
+    tether.sent(bench.now);
+    bench.tick();
+    assert!(!bench.orders().iter().any(|order| matches!(order, Order::Cut(..))));
 }
 
 #[test]
