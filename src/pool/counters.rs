@@ -8,7 +8,7 @@ use super::histogram::{Histogram, Tally, bump, nanos};
 use super::reason::CloseReason;
 
 /// The mean is taken over so many blocks of acquires, and the one that is being filled. A ring of single times
-/// would be as exact, and eight kilobytes that move from core to core.
+/// would be exact to the last one, and eight kilobytes that move from core to core.
 const BLOCKS: usize = 10;
 const BLOCK: u64 = 100;
 

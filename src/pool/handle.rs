@@ -210,7 +210,8 @@ impl<C: Connect> Pool<C> {
     }
 
     /// Refuses acquires, waits for leases to come back, takes those back that did not, closes everything, and
-    /// reports who was cut off. Keeps within `shutdown_timeout`, unless that is less than a second.
+    /// reports who was cut off. Keeps within `shutdown_timeout`; below 6 s it may take up to a second more, if the
+    /// server does not answer.
     ///
     /// Calling it again, or at the same time, waits for the same end; the first caller's report names who
     /// was cut off.

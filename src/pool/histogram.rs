@@ -17,7 +17,8 @@ const _: () = assert!(LAST as usize == BUCKETS - 1);
 /// Durations of the last one to two minutes.
 ///
 /// One writer at a time, any number of readers: the pool writes under its lock, so a plain load and store
-/// is enough and no reader ever waits; what a [`Tally`] holds is not counted yet. (A general histogram would bring a lock or a queue of its own.)
+/// is enough and no reader ever waits; what a [`Tally`] holds is not counted yet. (A general histogram would
+/// bring a lock or a queue of its own.)
 #[derive(Debug)]
 pub(super) struct Histogram {
     current: Box<[AtomicU64]>,
