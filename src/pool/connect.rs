@@ -62,6 +62,12 @@ pub trait Connect: Send + Sync + 'static {
     /// Dropping the future abandons the attempt; whatever it has opened must close with it.
     fn open(&self) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
 
+    /// Whether a server answers at all where connections are opened, without opening one. `false` where that
+    /// cannot be told: then a lost server is only found again when the next attempt is due.
+    fn answers(&self) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+
     /// The session behind a connection.
     fn session(&self, connection: &Self::Connection) -> Self::Session;
 

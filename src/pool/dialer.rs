@@ -1,11 +1,13 @@
 //! The one task that decides to open connections, and the tasks that open them.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::care::Closing;
 use super::connect::Connect;
+use super::door;
 use super::error::OpenError;
 use super::shared::Shared;
 use super::state::{Attempt, Dial};
@@ -16,6 +18,7 @@ pub(super) fn spawn<C: Connect>(shared: &Arc<Shared<C>>) {
 }
 
 async fn run<C: Connect>(shared: Arc<Shared<C>>) {
+    let mut watching = pin!(door::watch(&shared));
     loop {
         // Demand that arises after this look leaves a permit in `demand`, so it is never missed.
         let wake_at = match shared.with_state(|state| state.dial(Instant::now())) {
@@ -35,6 +38,7 @@ async fn run<C: Connect>(shared: Arc<Shared<C>>) {
         };
         tokio::select! {
             () = retry => {}
+            never = &mut watching, if wake_at.is_some() => match never {},
             () = shared.demand.notified() => {}
             () = shared.stop.cancelled() => return,
         }

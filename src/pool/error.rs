@@ -131,8 +131,10 @@ pub enum OpenError {
 /// What an attempt to connect says about the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The next attempt may succeed by itself: refused, timed out, starting up.
+    /// The next attempt may succeed by itself: refused, timed out.
     Transient,
+    /// The server is there, and says that it is starting, recovering or stopping.
+    Starting,
     /// The server is there, and full.
     Capacity,
     /// Somebody must change something: wrong password, no such database, no right to connect.
@@ -279,6 +281,7 @@ impl OpenError {
         }
         match error.as_database_error().and_then(DatabaseError::code).as_deref() {
             Some("53300") => ErrorClass::Capacity,
+            Some("57P03") => ErrorClass::Starting,
             // Authorization; no such database; no right to it.
             Some("28000" | "28P01" | "3D000" | "42501") => ErrorClass::Permanent,
             Some(_) | None => ErrorClass::Transient,

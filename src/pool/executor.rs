@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream};
-use sqlx::error::BoxDynError;
+use sqlx::error::{BoxDynError, DatabaseError};
 use sqlx::postgres::{
     PgArguments, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgStatement, PgTypeInfo,
 };
@@ -20,6 +20,9 @@ use super::reason::CloseReason;
 use super::slot::Cut;
 
 type Item = Either<PgQueryResult, PgRow>;
+
+/// The kind of error with which a statement ends whose connection the pool took back.
+const TAKEN_BACK: std::io::ErrorKind = std::io::ErrorKind::ConnectionAborted;
 
 impl<'c> Executor<'c> for &'c mut Lease<Postgres> {
     type Database = sqlx::Postgres;
@@ -167,20 +170,16 @@ impl Stream for Tracked<'_> {
 /// are left unread. What the driver calls a protocol error ends the session too, but says nothing of others: it
 /// may be a statement with too many arguments.
 fn judge(error: &sqlx::Error, track: &mut Track<'_>) {
+    if breaks_session(error) {
+        return track.broke();
+    }
     let Some(reported) = error.as_database_error() else {
         // A value that cannot be encoded is refused before anything is sent.
         if matches!(error, sqlx::Error::RowNotFound | sqlx::Error::Encode(_)) {
             track.answered();
-        } else if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_)) {
-            track.broke();
         }
         return;
     };
-    if reported.try_downcast_ref().is_some_and(|error: &PgDatabaseError| {
-        matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
-    }) {
-        return track.broke();
-    }
     track.answered();
     track.usage().failed();
     match reported.code().as_deref() {
@@ -192,10 +191,29 @@ fn judge(error: &sqlx::Error, track: &mut Track<'_>) {
     }
 }
 
+/// Whether an error is the end of its session, by the server's word or by that of the network.
+fn breaks_session(error: &sqlx::Error) -> bool {
+    let fatal =
+        |error: &PgDatabaseError| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+    match error.as_database_error() {
+        Some(reported) => reported.try_downcast_ref().is_some_and(fatal),
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_)),
+    }
+}
+
+/// Whether a statement failed because of its connection: the session ended under it, or has a plan that is out
+/// of date. On another connection it may succeed. Whether it had an effect before is not known, so this is for
+/// those that only read. A connection that the pool took back does not count: its time was over.
+pub fn lost_connection(error: &sqlx::Error) -> bool {
+    let taken_back = matches!(error, sqlx::Error::Io(error) if error.kind() == TAKEN_BACK);
+    let state = error.as_database_error().and_then(DatabaseError::code);
+    let stale = matches!(state.as_deref(), Some("0A000" | "26000"));
+    !taken_back && (stale || breaks_session(error))
+}
+
 fn taken_back(cut: Cut, track: &mut Track<'_>) -> sqlx::Error {
     track.cut(cut);
-    let (kind, text) = (std::io::ErrorKind::ConnectionAborted, cut.as_str());
-    sqlx::Error::Io(std::io::Error::new(kind, text))
+    sqlx::Error::Io(std::io::Error::new(TAKEN_BACK, cut.as_str()))
 }
 
 /// A lease inside a transaction. Dropping it without [`commit`](Self::commit) rolls back in the

@@ -60,6 +60,7 @@ mod config;
 mod connect;
 mod counters;
 mod dialer;
+mod door;
 mod effect;
 mod error;
 mod events;
@@ -87,7 +88,7 @@ pub use error::{
     AcquireError, BoundError, CheckError, ConfigError, ErrorClass, Holders, OpenError, StartError,
     Unavailable, public_statement_error,
 };
-pub use executor::Transaction;
+pub use executor::{Transaction, lost_connection};
 pub use handle::{AcquireOptions, Pool};
 pub use histogram::Percentiles;
 pub use lease::Lease;

@@ -1,5 +1,6 @@
 //! PostgreSQL connections: how they are opened, checked, reset and ended.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use parking_lot::Mutex;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, Row};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
 use super::connect::Connect;
@@ -130,6 +133,14 @@ impl Postgres {
     }
 }
 
+/// The request for encryption: its length and its number, from the protocol's description.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+async fn is_answered(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.write_all(&SSL_REQUEST).await?;
+    stream.read_u8().await.map(drop)
+}
+
 /// Whether a start-up failed because of a setting: an unknown one, or a value that the platform cannot serve.
 fn refuses_setting(error: &sqlx::Error) -> bool {
     let state = error.as_database_error().and_then(DatabaseError::code);
@@ -145,6 +156,26 @@ impl Connect for Postgres {
         let row = sqlx::raw_sql(IDENTIFY).fetch_one(&mut connection).await?;
         let id = SessionId { pid: row.try_get(0)?, started: row.try_get(1)? };
         Ok(PgSession { connection, id, read_only: row.try_get(2)? })
+    }
+
+    /// Asks whether the server would encrypt, which it answers with one byte before anything else happens, also
+    /// while it is full or recovering; and goes, of which it logs nothing.
+    async fn answers(&self) -> bool {
+        let options = self.settings.lock().options.clone();
+        let asked = match options.get_socket() {
+            Some(folder) => {
+                let socket = folder.join(format!(".s.PGSQL.{}", options.get_port()));
+                match UnixStream::connect(socket).await {
+                    Ok(stream) => is_answered(stream).await,
+                    Err(error) => Err(error),
+                }
+            }
+            None => match TcpStream::connect((options.get_host(), options.get_port())).await {
+                Ok(stream) => is_answered(stream).await,
+                Err(error) => Err(error),
+            },
+        };
+        asked.is_ok()
     }
 
     fn session(&self, session: &PgSession) -> SessionId {

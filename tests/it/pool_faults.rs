@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use codebase_mcp::pool::{Config, PgPool, Validation};
-use sqlx::postgres::PgSslMode;
 use tokio::time::timeout;
 
 use crate::support::{Act, Clock, FakePostgres, PROBE, When, fixed, one, open_pool, soon};
@@ -203,7 +202,7 @@ async fn a_broken_start_up_is_tried_again() {
     for script in broken {
         let server = FakePostgres::start().await;
         server.next([script]);
-        let options = server.options().ssl_mode(PgSslMode::Prefer).password("secret");
+        let options = server.options_with_tls().password("secret");
         let pool = open_pool(fixed(1), options);
         soon("it has failed", || pool.statistics().open_failed == 1).await;
         assert_eq!(server.open(), 0, "{script:?}");
@@ -211,7 +210,8 @@ async fn a_broken_start_up_is_tried_again() {
         let (lease, took) = clock.time(pool.acquire()).await;
         assert!(took <= EXCHANGE, "{script:?}: {took:?}");
         one(&mut lease.unwrap()).await.unwrap();
-        assert_eq!(server.ever(), 2, "{script:?}");
+        // A third one only asked whether anybody is there.
+        assert!((2..=3).contains(&server.ever()), "{script:?}");
         exact(&pool, &server).await;
     }
 }

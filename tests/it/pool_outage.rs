@@ -78,6 +78,23 @@ async fn a_server_that_starts_up_and_one_that_is_full_are_tried_again() {
     assert_eq!(pool.statistics().open_failed, 2);
 }
 
+/// The next attempt of a long outage is up to 16 seconds away, and nobody has to wait for it.
+#[tokio::test]
+async fn a_database_that_answers_again_is_found_within_two_seconds() {
+    let clock = Clock::stopped();
+    let mut server = FakePostgres::start().await;
+    let pool = open_pool(fixed(1), server.options());
+    pool.ready().await.unwrap();
+    server.stop_listening().await;
+    server.now_all(Act::Reset);
+    clock.pass(Duration::from_secs(40)).await;
+    soon("the outage is long", || pool.statistics().open_failed >= 5).await;
+    server.listen_again().await;
+    clock.pass(Duration::from_millis(2100)).await;
+    soon("it is connected", || pool.snapshot().idle == 1).await;
+    assert_eq!(server.ever(), 2, "one more session, whatever was asked before");
+}
+
 /// Nothing gets better by itself: the cause is told at once, and the server is not pestered.
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_database_fail_at_once_with_their_cause() {

@@ -123,6 +123,11 @@ impl<T, S, W> State<T, S, W> {
         served
     }
 
+    /// When the outage began, if there is one.
+    pub(in crate::pool) fn outage_since(&self) -> Option<Instant> {
+        self.outage.as_ref().map(|outage| outage.since)
+    }
+
     /// Brings the next attempt of an outage forward.
     pub(in crate::pool) fn retry_now(&mut self, now: Instant) {
         if let Some(outage) = &mut self.outage {
@@ -152,7 +157,9 @@ impl<T, S, W> State<T, S, W> {
                 let (since, attempts) = before
                     .as_ref()
                     .map_or((now, 1), |outage| (outage.since, outage.attempts.saturating_add(1)));
-                let retry_at = now + backoff::delay(attempts, fraction);
+                // A server that says that it is starting is not spared by waiting longer.
+                let failures = if class == ErrorClass::Starting { 1 } else { attempts };
+                let retry_at = now + backoff::delay(failures, fraction);
                 Outage { cause, attempts, since, failed_at: now, retry_at }
             }
         };

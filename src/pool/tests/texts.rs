@@ -121,7 +121,7 @@ fn every_other_error_says_so_too() {
 #[test]
 fn errors_of_connecting_are_told_apart_by_what_mends_them() {
     for (state, class) in [
-        ("57P03", ErrorClass::Transient),
+        ("57P03", ErrorClass::Starting),
         ("53300", ErrorClass::Capacity),
         ("28P01", ErrorClass::Permanent),
         ("28000", ErrorClass::Permanent),

@@ -315,7 +315,7 @@ async fn told_to_end(orders: &mut UnboundedReceiver<Act>) {
 }
 
 /// Reads whatever comes until the client closes the connection.
-async fn client_gone(stream: &mut TcpStream) {
+pub(super) async fn client_gone(stream: &mut TcpStream) {
     let mut ignored = [0; 1024];
     while stream.read(&mut ignored).await.is_ok_and(|count| count > 0) {}
 }

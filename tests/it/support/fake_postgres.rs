@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-use super::backend::Backend;
+use super::backend::{Backend, client_gone};
+use super::wire::TLS_REQUEST;
 
 /// What the pool's check of a connection has in it, and no other statement.
 pub(crate) const PROBE: &str = "statement_timestamp()";
@@ -77,6 +79,7 @@ pub(super) struct State {
     /// What every connection does beside its script.
     pub(super) always: Script,
     pub(super) standby: bool,
+    clients_ask_for_tls: bool,
     pub(super) sessions: Vec<Session>,
     pub(super) peak: usize,
     pub(super) peak_starting: usize,
@@ -111,6 +114,13 @@ impl FakePostgres {
         });
         let listener = listen(&shared, listener);
         Self { shared, listener }
+    }
+
+    /// As [`options`](Self::options), but with a request for encryption before each start-up. What only knocks is
+    /// then a connection too.
+    pub(crate) fn options_with_tls(&self) -> PgConnectOptions {
+        self.shared.state.lock().clients_ask_for_tls = true;
+        self.options().ssl_mode(PgSslMode::Prefer)
     }
 
     /// How to connect.
@@ -201,8 +211,33 @@ fn listen(shared: &Arc<Shared>, listener: TcpListener) -> AbortHandle {
             let Some(shared) = weak.upgrade() else { return };
             // Or an answer of several messages waits for the kernel's own clock.
             stream.set_nodelay(true).unwrap();
+            if is_knock(&shared, &stream).await {
+                let silent =
+                    shared.state.lock().always.iter().any(|(when, _)| *when == When::Accepted);
+                shared.tasks.spawn(answer_knock(stream, silent));
+                continue;
+            }
             shared.tasks.spawn(Backend::new(&shared, stream).run());
         }
     };
     shared.tasks.spawn(accepting).abort_handle()
+}
+
+/// Whether a client only asks whether anybody is there: with the request for encryption, which clients of this
+/// server do not make otherwise unless the test says so.
+async fn is_knock(shared: &Shared, stream: &TcpStream) -> bool {
+    let mut head = [0; 8];
+    while stream.peek(&mut head).await.is_ok_and(|count| (1..head.len()).contains(&count)) {
+        tokio::task::yield_now().await;
+    }
+    let asks = head[4..] == TLS_REQUEST.to_be_bytes();
+    asks && !shared.state.lock().clients_ask_for_tls
+}
+
+/// Says that there is no encryption, or nothing. A client that is gone already did not want to know.
+async fn answer_knock(mut stream: TcpStream, silent: bool) {
+    if !silent {
+        stream.write_all(b"N").await.unwrap_or_default();
+    }
+    client_gone(&mut stream).await;
 }
