@@ -9,6 +9,7 @@ use rmcp::ServiceExt;
 use rmcp::transport::IntoTransport;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -227,24 +228,35 @@ where
             let ending = running.cancellation_token();
             let mut waiting = std::pin::pin!(running.waiting());
             tokio::select! {
-                _ = &mut waiting => {}
+                _ = &mut waiting => {
+                    stop.cancel();
+                    shut_down(building).await;
+                }
                 () = stop.cancelled() => {
+                    // The session goes on meanwhile: what is under way is answered, and what is new is
+                    // refused.
+                    shut_down(building).await;
                     ending.cancel();
                     // The session's own end has nothing to add to ours.
                     drop(waiting.await);
                 }
             }
-            Ok(())
+            return Ok(());
         }
         // A client that leaves without a word has not failed.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
         Err(error) => Err(error),
     };
     stop.cancel();
+    shut_down(building).await;
+    outcome
+}
+
+/// Stops the parts, if they were built.
+async fn shut_down(building: JoinHandle<Option<App>>) {
     if let Ok(Some(app)) = building.await {
         app.shutdown().await;
     }
-    outcome
 }
 
 /// Builds the parts, trying again until it succeeds or `stop` is cancelled.

@@ -3,6 +3,7 @@
 
 mod cli;
 mod half_open;
+mod lost;
 mod mcp;
 mod mcp_client;
 mod operations;

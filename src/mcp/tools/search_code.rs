@@ -8,7 +8,9 @@ use tokio::time::Instant;
 use super::{describe, parse};
 use crate::mcp::Server;
 use crate::mcp::error::ToolError;
-use crate::search::{self, Hit, Query, QueryError};
+use crate::pool;
+use crate::project::ProjectError;
+use crate::search::{self, Hit, Query, QueryError, SearchError};
 use crate::store::files::Coverage;
 
 pub(super) const NAME: &str = "search_code";
@@ -74,8 +76,16 @@ pub(super) async fn call(server: &Server, arguments: JsonObject) -> Result<Outpu
     let input: Input = parse(arguments)?;
     let query = checked(&input)?;
     let services = server.services().await?;
-    let project = services.projects.resolve(input.project_id.as_deref()).await?;
-    let answer = search::search(&project.pool, &services.model, &query).await?;
+    let project = once_more(
+        || services.projects.resolve(input.project_id.as_deref()),
+        |error| matches!(error, ProjectError::Database(error) if pool::lost_connection(error)),
+    )
+    .await?;
+    let answer = once_more(
+        || search::search(&project.pool, &services.model, &query),
+        |error| matches!(error, SearchError::Database(error) if pool::lost_connection(error)),
+    )
+    .await?;
     let nothing_indexed = answer.coverage.indexed == 0;
     Ok(Output {
         total_count: answer.hits.len(),
@@ -88,6 +98,21 @@ pub(super) async fn call(server: &Server, arguments: JsonObject) -> Result<Outpu
             "nothing is indexed yet; call start_indexing_background with the repository's path",
         ),
     })
+}
+
+/// Does what only reads, and does it once more if its connection was lost under it: on another connection it may
+/// succeed.
+async fn once_more<T, E, F: Future<Output = Result<T, E>>>(
+    read: impl Fn() -> F,
+    is_lost: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    match read().await {
+        Err(error) if is_lost(&error) => {
+            tracing::info!(event = "search.retried", "a connection was lost under a search");
+            read().await
+        }
+        outcome => outcome,
+    }
 }
 
 fn checked(input: &Input) -> Result<Query, QueryError> {

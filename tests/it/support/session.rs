@@ -166,6 +166,15 @@ impl Session {
         code
     }
 
+    /// Whether the server has ended, with success.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let status = self.child.try_wait().unwrap();
+        status.is_some_and(|status| {
+            assert!(status.success(), "{status}");
+            true
+        })
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
