@@ -13,10 +13,13 @@ const DEFAULTS: [&str; 2] = ["postgres", "nobody"];
 
 /// A user other than the one of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub struct Account {
+    /// Its name, or its id where nobody asked for the name.
+    pub name: String,
+    /// The id of the user.
+    pub uid: u32,
+    /// The id of its first group.
+    pub gid: u32,
 }
 
 /// Whom to run PostgreSQL as; `None` stands for this process's own user.
@@ -35,12 +38,7 @@ pub(super) fn choose(
             Ok(Some(Account { name: format!("id {uid}"), uid, gid }))
         }
         Some((owner, _)) => Err(ClusterError::ForeignOwner { pgdata, owner, us: us.as_raw() }),
-        None if us.is_root() => {
-            let passwd = fs::read_to_string(PASSWD)
-                .map_err(|source| ClusterError::Folder { path: PathBuf::from(PASSWD), source })?;
-            look_up(&passwd, run_as).map(Some)
-        }
-        None => Ok(None),
+        None => Account::for_new(run_as),
     }
 }
 
@@ -64,9 +62,23 @@ fn parse(line: &str) -> Option<Account> {
 }
 
 impl Account {
+    /// Whom to run a new cluster as; `None` stands for this process's own user. Reads /etc/passwd.
+    ///
+    /// # Errors
+    ///
+    /// This process is root, and there is no user `run_as`, or none of the default ones.
+    pub fn for_new(run_as: Option<&str>) -> Result<Option<Self>, ClusterError> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let passwd = fs::read_to_string(PASSWD)
+            .map_err(|source| ClusterError::Folder { path: PathBuf::from(PASSWD), source })?;
+        look_up(&passwd, run_as).map(Some)
+    }
+
     /// The first folder on the way to `path`, itself included, that this user may not enter by its
     /// permission bits.
-    pub(super) fn closed_folder(&self, path: &Path) -> Option<PathBuf> {
+    pub fn closed_folder(&self, path: &Path) -> Option<PathBuf> {
         let path = fs::canonicalize(path).ok()?;
         let mut folders: Vec<&Path> = path.ancestors().collect();
         folders.reverse();

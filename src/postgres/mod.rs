@@ -38,6 +38,7 @@ mod postmaster;
 mod start;
 mod wait;
 
+pub use account::Account;
 pub use cluster::{Cluster, Endpoint};
 pub use config::Config;
 pub use error::ClusterError;

@@ -153,7 +153,7 @@ impl Installation {
     }
 
     /// The path of one of its programs.
-    pub(super) fn program(&self, name: &str) -> PathBuf {
+    pub fn program(&self, name: &str) -> PathBuf {
         self.dir.join("bin").join(name)
     }
 }

@@ -1,0 +1,51 @@
+//! `scenarios list`
+
+use super::CliError;
+use super::files::Files;
+use super::output::{FAINT, STRONG, say, styled};
+use crate::schema::{Overrides, Scenario};
+
+/// Which scenarios.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only those with this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// One JSON object with the scenarios
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliError> {
+    let mut scenarios = files.all(&Overrides::default())?;
+    if let Some(tag) = &arguments.tag {
+        scenarios.retain(|scenario| scenario.tags.contains(tag));
+    }
+    if arguments.json {
+        let all: Vec<_> = scenarios.iter().map(as_json).collect();
+        say(format_args!("{:#}", serde_json::json!({ "scenarios": all })))?;
+        return Ok(0);
+    }
+    let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
+    for Scenario { name, summary, criteria, tags, .. } in &scenarios {
+        let padding = " ".repeat(width - name.len());
+        say(format_args!("{}{padding}  {summary}", styled(STRONG, name)))?;
+        let details = [tags.join(", "), criteria.join(" ")].join("  ");
+        let details = details.trim();
+        if !details.is_empty() {
+            say(styled(FAINT, format_args!("{}  {details}", " ".repeat(width))))?;
+        }
+    }
+    Ok(0)
+}
+
+fn as_json(scenario: &Scenario) -> serde_json::Value {
+    serde_json::json!({
+        "name": scenario.name,
+        "summary": scenario.summary,
+        "criteria": scenario.criteria,
+        "tags": scenario.tags,
+        "params": scenario.params,
+        "seconds": scenario.length().as_secs_f64(),
+    })
+}

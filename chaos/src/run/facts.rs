@@ -1,0 +1,132 @@
+//! What is found once, at the end of a run: what has come back and what has not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::sessions::{self, Sessions};
+use super::world::World;
+use crate::load::Target;
+use crate::load::mcp::Server;
+use crate::record::{Gauges, Phase, Span};
+
+/// How often the drain phase looks whether everything has come back.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long one look at PostgreSQL may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits until nothing is in use and PostgreSQL has no session that no pool knows, but not beyond `end`. Gives the
+/// last look.
+pub(super) async fn drain(
+    world: &World,
+    end: Instant,
+    stop: &CancellationToken,
+) -> Option<Drained> {
+    let mut last = None;
+    loop {
+        // Also before the first look, so that the sampler sees this phase too.
+        tokio::select! {
+            () = stop.cancelled() => return last,
+            () = sleep(LOOK) => {}
+        }
+        let looked = tokio::select! {
+            () = stop.cancelled() => return last,
+            () = sleep_until(end) => return last,
+            looked = look(world) => looked,
+        };
+        let empty = looked.as_ref().is_some_and(Drained::is_empty);
+        last = looked.or(last);
+        if empty {
+            return last;
+        }
+    }
+}
+
+/// What is still there when the load has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drained {
+    /// Connections in use and requests that wait for one.
+    busy: f64,
+    /// Connections of the pools, wherever they are.
+    size: f64,
+    sessions: Sessions,
+}
+
+impl Drained {
+    fn is_empty(&self) -> bool {
+        self.busy == 0.0 && self.orphans() == 0.0 && self.sessions.idle_in_transaction == 0
+    }
+
+    /// Sessions of PostgreSQL that no pool knows of.
+    fn orphans(&self) -> f64 {
+        (f64::from(self.sessions.all) - self.size).max(0.0)
+    }
+
+    pub(super) fn facts(&self, facts: &mut BTreeMap<String, f64>) {
+        let Sessions { all, idle_in_transaction } = self.sessions;
+        facts.extend([
+            ("pool.leaked".to_owned(), self.busy),
+            ("postgres.orphans".to_owned(), self.orphans()),
+            ("postgres.sessions".to_owned(), all.into()),
+            ("postgres.idle_in_transaction".to_owned(), idle_in_transaction.into()),
+        ]);
+    }
+}
+
+/// The pools and PostgreSQL side by side; `None` while one of them does not answer.
+async fn look(world: &World) -> Option<Drained> {
+    let target = world.target.as_ref()?;
+    let pools = match target {
+        // A server that has ended has no pools.
+        Target::Server(server) if server.exit().is_some() => BTreeMap::new(),
+        Target::Server(_) | Target::Pool(_) => crate::load::look(target).await?,
+    };
+    let asked = async {
+        let mut connection = sessions::connect(&world.postgres.options()).await?;
+        sessions::count(&mut connection).await
+    };
+    let sessions = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
+    let value = |name: &str| pools.get(name).copied().unwrap_or(0.0);
+    Some(Drained { busy: value("in_use") + value("waiting"), size: value("size"), sessions })
+}
+
+/// What is known of the server's process. `asked` is when it was asked to stop, if it was.
+pub(super) fn of_server(
+    server: &Server,
+    asked: Option<Duration>,
+    offset: Duration,
+    facts: &mut BTreeMap<String, f64>,
+) {
+    let mut put = |name: &str, value: f64| facts.insert(name.to_owned(), value);
+    put("server.panics", server.panics() as f64);
+    put("server.violations", server.violations().count as f64);
+    let exit = server.exit();
+    put("server.crashes", f64::from(u8::from(exit.is_some() && asked.is_none())));
+    if let (Some(exit), Some(asked)) = (exit, asked) {
+        let at = exit.at.saturating_sub(offset);
+        put("server.exit_time", at.saturating_sub(asked).as_secs_f64());
+        // A signal's end is no success, whatever code stands for it.
+        let code = exit.code.or(exit.signal.map(|signal| 128 + signal)).unwrap_or(255);
+        put("server.exit_code", code.into());
+    }
+}
+
+/// How much more memory the server has in the last quarter of the measured time than in the first, in the median.
+pub(super) fn growth(gauges: &[Gauges], phases: &[(Phase, Span)]) -> Option<f64> {
+    let measured = |phase: &Phase| !matches!(phase, Phase::Warmup | Phase::Drain);
+    let from = phases.iter().find(|(phase, _)| measured(phase))?.1.from;
+    let to = phases.iter().rfind(|(phase, _)| measured(phase))?.1.to;
+    let quarter = to.saturating_sub(from) / 4;
+    let median = |span: Span| {
+        let inside = gauges.iter().filter(|look| span.contains(look.at));
+        let mut sizes: Vec<f64> =
+            inside.filter_map(|look| look.values.get("server.rss_mib").copied()).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes.get(sizes.len() / 2).copied()
+    };
+    let first = median(Span { from, to: from + quarter })?;
+    let last = median(Span { from: to.saturating_sub(quarter), to })?;
+    Some((last - first).max(0.0) * 1024.0 * 1024.0)
+}

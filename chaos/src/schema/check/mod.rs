@@ -1,0 +1,251 @@
+//! What the types of a file cannot say: that names are known, that keys go together, that something is
+//! proven at all.
+
+mod load;
+mod promise;
+mod timeline;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use codebase_mcp::config::{Config, ConfigErrors, Environment};
+
+use self::load::loads;
+use self::promise::{Scope, occurrences, promises};
+use self::timeline::{phases, timeline};
+use super::amount::Time;
+use super::error::{Problem, SchemaErrors, Wrong, advised};
+use super::place::{Position, Step, locate};
+use super::raw;
+use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Target, params};
+use crate::report::model::Verdict;
+
+impl Problem {
+    /// A problem of the file as a whole.
+    pub(super) fn whole(fault: Wrong) -> Self {
+        Self { position: None, excerpt: String::new(), fault }
+    }
+}
+
+impl SchemaErrors {
+    pub(super) fn one(path: &Path, problem: Problem) -> Self {
+        Self { path: path.to_owned(), problems: vec![problem] }
+    }
+}
+
+/// Collects what is wrong with one file.
+struct Check<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, path: &[Step<'_>], fault: impl Into<Wrong>) {
+        let problem = at(self.text, locate(self.text, path), fault.into());
+        self.problems.push(problem);
+    }
+
+    fn rule(&mut self, path: &[Step<'_>], rule: impl Into<String>) {
+        self.wrong(path, Wrong::Rule { rule: rule.into() });
+    }
+}
+
+fn at(text: &str, position: Option<Position>, fault: Wrong) -> Problem {
+    let line = position.and_then(|position| text.lines().nth(position.line.saturating_sub(1)));
+    Problem { position, excerpt: line.unwrap_or_default().to_owned(), fault }
+}
+
+/// Parses strictly; an error has its place and the nearest known name.
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, SchemaErrors> {
+    serde_yaml::from_str(text).map_err(|error| {
+        let position = error
+            .location()
+            .map(|location| Position { line: location.line(), column: location.column() });
+        let said = error.to_string();
+        let plain = match &position {
+            Some(Position { line, column }) => {
+                said.replace(&format!(" at line {line} column {column}"), "")
+            }
+            None => said,
+        };
+        SchemaErrors::one(path, at(text, position, Wrong::Shape { message: advised(&plain) }))
+    })
+}
+
+fn check_name(check: &mut Check<'_>, path: &Path, name: &str) {
+    let file = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    if name != file {
+        let (name, file) = (name.to_owned(), file.to_owned());
+        check.wrong(&[Step::Key("name")], Wrong::OtherName { name, file });
+    }
+}
+
+pub(super) fn fault_file(path: &Path, text: &str) -> Result<FaultFile, SchemaErrors> {
+    let raw: raw::FaultFile = parse(path, text)?;
+    let mut check = Check { text, problems: Vec::new() };
+    let raw::FaultFile { schema: raw::FaultVersion::V1, name, summary, kind, with, blast } = raw;
+    check_name(&mut check, path, &name);
+    if let Err(error) = FaultKind::read(&kind, &with) {
+        let message = advised(&error.to_string());
+        check.wrong(&[Step::Key("kind")], Wrong::FaultKind { message });
+    }
+    finish(path, check, FaultFile { name, summary, kind, blast, with })
+}
+
+fn finish<T>(path: &Path, check: Check<'_>, value: T) -> Result<T, SchemaErrors> {
+    if check.problems.is_empty() {
+        return Ok(value);
+    }
+    let mut problems = check.problems;
+    problems.sort_by_key(|problem| problem.position.map(|place| (place.line, place.column)));
+    Err(SchemaErrors { path: path.to_owned(), problems })
+}
+
+pub(super) fn scenario(
+    path: &Path,
+    text: &str,
+    faults: &Path,
+    overrides: &Overrides,
+) -> Result<Scenario, SchemaErrors> {
+    let params::Filled { text, values } =
+        params::fill(text, &overrides.params).map_err(|(line, fault)| {
+            let position = line.map(|line| Position { line: line + 1, column: 1 });
+            SchemaErrors::one(path, at(text, position, fault))
+        })?;
+    let raw: raw::Scenario = parse(path, &text)?;
+    let raw::ScenarioVersion::V1 = raw.schema;
+    let mut check = Check { text: &text, problems: Vec::new() };
+    check_name(&mut check, path, &raw.name);
+    let target = target(&mut check, &raw.environment, &overrides.config);
+    let loads = loads(&mut check, &raw.load, target.as_ref());
+    let faults = timeline(&mut check, &raw.faults, faults);
+    let phases = phases(&mut check, &raw.phases, &faults);
+    let scope = Scope {
+        phases: &phases,
+        has_faults: !faults.is_empty(),
+        has_server: raw.environment.server.is_some(),
+    };
+    let promises = promises(&mut check, &raw, &scope);
+    let occurrences = occurrences(&mut check, &raw.expect.sometimes);
+    proves_something(&mut check, &raw, target.as_ref(), &faults);
+    let runs = overrides.runs.or(raw.repeat.map(|repeat| repeat.runs)).unwrap_or(1);
+    if runs == 0 || runs > 10_000 {
+        check.rule(&[Step::Key("repeat")], "`runs` is from 1 to 10000");
+    }
+    let problems = std::mem::take(&mut check.problems);
+    let Some(target) = target else { return Err(SchemaErrors { path: path.to_owned(), problems }) };
+    let scenario = Scenario {
+        name: raw.name,
+        summary: raw.summary,
+        criteria: raw.criteria,
+        tags: raw.tags,
+        seed: overrides.seed.unwrap_or(raw.seed),
+        params: values,
+        target,
+        postgres: texts(&raw.environment.postgres.settings),
+        phases,
+        loads,
+        faults,
+        promises,
+        occurrences,
+        verdict: raw.expect.verdict.unwrap_or(Verdict::Pass),
+        runs,
+        budget: raw.budget.map(|raw::Budget { wall: Time(wall) }| wall),
+        text: text.clone(),
+    };
+    finish(path, Check { text: &text, problems }, scenario)
+}
+
+fn texts(mapping: &raw::Mapping) -> BTreeMap<String, String> {
+    mapping.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+}
+
+/// The variables with which a server has these settings.
+pub fn variables(config: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let variable = |path: &str| format!("CODEBASE_MCP__{}", path.to_uppercase().replace('.', "__"));
+    config.iter().map(|(path, value)| (variable(path), value.clone())).collect()
+}
+
+/// Lets the server's own reader check the settings.
+fn check_config(check: &mut Check<'_>, section: &str, config: &BTreeMap<String, String>) {
+    if let Err(errors) = settings(config) {
+        let path = [Step::Key("environment"), Step::Key(section), Step::Key("config")];
+        check.rule(&path, format!("the settings are refused:\n{errors}"));
+    }
+}
+
+/// The configuration with these settings and defaults for everything else, by the server's own reader.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn settings(config: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
+    let variables = variables(config).into_iter().map(|(name, value)| (name, value.into()));
+    let mut environment = Environment {
+        variables: variables.collect(),
+        effective_uid: 0,
+        // Nobody can put a configuration file there.
+        working_dir: PathBuf::from("/proc"),
+    };
+    environment.variables.insert("HOME".to_owned(), "/".into());
+    Config::load(None, &environment).map(|loaded| loaded.config)
+}
+
+fn target(
+    check: &mut Check<'_>,
+    environment: &raw::Environment,
+    overrides: &BTreeMap<String, String>,
+) -> Option<Target> {
+    let config = |mapping: &raw::Mapping| {
+        let mut config = texts(mapping);
+        config.extend(overrides.clone());
+        config
+    };
+    match (&environment.server, &environment.pool) {
+        (Some(server), None) => {
+            let config = config(&server.config);
+            check_config(check, "server", &config);
+            Some(Target::Server { start: server.start, config })
+        }
+        (None, Some(pool)) => {
+            let config = config(&pool.config);
+            check_config(check, "pool", &config);
+            Some(Target::Pool { config })
+        }
+        (None, None) | (Some(_), Some(_)) => {
+            check.rule(
+                &[Step::Key("environment")],
+                "the environment has either a `server` or a `pool`",
+            );
+            None
+        }
+    }
+}
+
+/// A scenario that cannot fail, or whose faults nobody has to feel, proves nothing.
+fn proves_something(
+    check: &mut Check<'_>,
+    raw: &raw::Scenario,
+    target: Option<&Target>,
+    faults: &[Fault],
+) {
+    let raw::Expect { always, during_fault, eventually, sometimes, .. } = &raw.expect;
+    if always.is_empty() && during_fault.is_empty() && eventually.is_empty() && sometimes.is_empty()
+    {
+        check.rule(&[Step::Key("expect")], "nothing is promised, so nothing can fail");
+    }
+    if !faults.is_empty() && sometimes.iter().all(|occurrence| occurrence.min == Some(0)) {
+        let rule = "there are faults, and no `sometimes` proves that they are felt; name an event";
+        check.rule(&[Step::Key("expect")], rule);
+    }
+    if !during_fault.is_empty() && faults.is_empty() && raw.phases.fault.is_none() {
+        let rule = "there is no phase `fault` to look at";
+        check.rule(&[Step::Key("expect"), Step::Key("during_fault")], rule);
+    }
+    let server_faults = faults.iter().any(|fault| {
+        fault.kind.need() == Need::Server || matches!(fault.kind, FaultKind::PostgresLock {})
+    });
+    if server_faults && matches!(target, Some(Target::Pool { .. })) {
+        let rule = "a fault of the server needs an environment with a `server`";
+        check.rule(&[Step::Key("faults")], rule);
+    }
+}

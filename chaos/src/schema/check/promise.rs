@@ -1,0 +1,146 @@
+//! What a scenario promises: metrics with bounds, and events.
+
+use std::time::Duration;
+
+use super::super::error::Wrong;
+use super::super::place::Step;
+use super::super::raw;
+use super::super::{Metric, Occurrence, Promise, Relation, events, nearest};
+use super::Check;
+use crate::record::Phase;
+use crate::report::model::Group;
+
+/// What there is to promise about.
+pub(super) struct Scope<'a> {
+    pub(super) phases: &'a [(Phase, Duration)],
+    pub(super) has_faults: bool,
+    pub(super) has_server: bool,
+}
+
+pub(super) fn promises(
+    check: &mut Check<'_>,
+    raw: &raw::Scenario,
+    scope: &Scope<'_>,
+) -> Vec<Promise> {
+    // Also of loads that are wrong otherwise: their names are what counts here.
+    let loads: Vec<&str> = raw.load.iter().map(|load| load.id.as_str()).collect();
+    let groups: [(&[Step<'_>], &[raw::Promise], Group); 4] = [
+        (&[Step::Key("steady_state")], &raw.steady_state, Group::SteadyState),
+        (&[Step::Key("expect"), Step::Key("always")], &raw.expect.always, Group::Always),
+        (
+            &[Step::Key("expect"), Step::Key("during_fault")],
+            &raw.expect.during_fault,
+            Group::DuringFault,
+        ),
+        (
+            &[Step::Key("expect"), Step::Key("eventually")],
+            &raw.expect.eventually,
+            Group::Eventually,
+        ),
+    ];
+    let mut promises = Vec::new();
+    for (place, raws, group) in groups {
+        for (number, raw) in raws.iter().enumerate() {
+            let here: Vec<Step<'_>> = place.iter().copied().chain([Step::Item(number)]).collect();
+            if let Some(promise) = promise(check, &here, raw, group, &loads) {
+                if let Some(rule) = cannot_be_measured(&promise, scope) {
+                    check.rule(&here, rule);
+                }
+                promises.push(promise);
+            }
+        }
+    }
+    promises
+}
+
+/// Why nothing will ever be known about a promise, so that it would fail after the whole run.
+fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option<String> {
+    let Promise { group, metric, phase, .. } = promise;
+    let planned = |wanted: Phase| scope.phases.iter().any(|(phase, _)| *phase == wanted);
+    if let Some(phase) = phase.filter(|phase| !planned(*phase)) {
+        return Some(format!("the scenario has no phase `{}`", phase.as_str()));
+    }
+    if *group == Group::SteadyState {
+        return match phase {
+            Some(_) => {
+                Some("the gate looks at `steady`, and again after recovery; remove `in`".to_owned())
+            }
+            None if planned(Phase::Steady) => None,
+            None => Some("the gate looks at `steady`, and there is no such phase".to_owned()),
+        };
+    }
+    let of_server = metric.to_string().starts_with("server.");
+    if of_server && !scope.has_server {
+        return Some(format!("`{metric}` needs an environment with a `server`"));
+    }
+    let after_drain = matches!(metric, Metric::Fact(_)) && !of_server;
+    if after_drain && !planned(Phase::Drain) {
+        return Some(format!("`{metric}` is looked at in the phase `drain`, and there is none"));
+    }
+    let elsewhere = phase.is_some_and(|phase| !(after_drain && phase == Phase::Drain));
+    let at_the_end = matches!(metric, Metric::Fact(_));
+    if (at_the_end || metric.counts_from_faults()) && elsewhere {
+        return Some(format!("`{metric}` belongs to no phase but the one it implies; remove `in`"));
+    }
+    if metric.counts_from_faults() && !scope.has_faults {
+        return Some(format!("`{metric}` counts from the faults, and there are none"));
+    }
+    None
+}
+
+fn promise(
+    check: &mut Check<'_>,
+    here: &[Step<'_>],
+    raw: &raw::Promise,
+    group: Group,
+    loads: &[&str],
+) -> Option<Promise> {
+    let within = |key| here.iter().copied().chain([Step::Key(key)]).collect::<Vec<_>>();
+    let metric = match Metric::parse(&raw.metric, loads) {
+        Ok(metric) => metric,
+        Err(error) => {
+            check.wrong(&within("metric"), error);
+            return None;
+        }
+    };
+    let bounds = [
+        ("lt", Relation::Less, raw.lt),
+        ("le", Relation::AtMost, raw.le),
+        ("gt", Relation::Greater, raw.gt),
+        ("ge", Relation::AtLeast, raw.ge),
+        ("eq", Relation::Equal, raw.eq),
+    ];
+    let mut given = bounds.into_iter().filter_map(|(key, how, limit)| Some((key, how, limit?)));
+    let (Some((key, relation, limit)), None) = (given.next(), given.next()) else {
+        check.rule(here, "a promise has exactly one of `lt`, `le`, `gt`, `ge` and `eq`");
+        return None;
+    };
+    if let Err(error) = limit.of(metric.unit()) {
+        check.wrong(&within(key), error);
+        return None;
+    }
+    let (min_samples, note) = (raw.min_samples.unwrap_or(1), raw.note.clone());
+    Some(Promise { group, metric, relation, limit, phase: raw.phase, min_samples, note })
+}
+
+pub(super) fn occurrences(check: &mut Check<'_>, raw: &[raw::Occurrence]) -> Vec<Occurrence> {
+    let known = events::known();
+    let mut occurrences = Vec::new();
+    for (number, raw) in raw.iter().enumerate() {
+        let here = [Step::Key("expect"), Step::Key("sometimes"), Step::Item(number)];
+        if !known.contains(&raw.event) {
+            let nearest = nearest(&raw.event, known.iter().map(String::as_str)).map(str::to_owned);
+            let known = known.clone();
+            let fault = Wrong::UnknownEvent { name: raw.event.clone(), nearest, known };
+            check.wrong(&[here[0], here[1], here[2], Step::Key("event")], fault);
+        }
+        let min = raw.min.unwrap_or(u64::from(raw.max.is_none()));
+        if raw.max.is_some_and(|max| max < min) {
+            check.rule(&here, "`max` is below `min`");
+        }
+        let (event, note) = (raw.event.clone(), raw.note.clone());
+        let fields = super::texts(&raw.fields);
+        occurrences.push(Occurrence { event, fields, min, max: raw.max, phase: raw.phase, note });
+    }
+    occurrences
+}

@@ -1,0 +1,371 @@
+//! The kinds of faults and what each needs to know.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::amount::{Amount, Time, Unit};
+use super::raw::Mapping;
+
+/// A fault that can be carried out, with its parameters.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "kind", content = "with", deny_unknown_fields)]
+pub enum FaultKind {
+    /// Every byte towards the client takes longer, in whole milliseconds.
+    #[serde(rename = "proxy.latency")]
+    Latency {
+        /// How much longer.
+        delay: Time,
+        /// Up to so much more or less, drawn for each chunk.
+        #[serde(default = "none")]
+        jitter: Time,
+    },
+    /// Bytes towards the client come slowly.
+    #[serde(rename = "proxy.bandwidth")]
+    Bandwidth {
+        /// Bytes in each second.
+        bytes: Amount,
+    },
+    /// Bytes towards the client come in small pieces.
+    #[serde(rename = "proxy.slice")]
+    Slice {
+        /// The size of a piece.
+        size: Amount,
+        /// The pause after each.
+        #[serde(default = "none")]
+        delay: Time,
+    },
+    /// Nobody listens any more; what is open meets the fate of `connections`.
+    #[serde(rename = "proxy.refuse")]
+    Refuse {
+        /// What becomes of open connections.
+        #[serde(default)]
+        connections: Fate,
+    },
+    /// Bytes vanish without a word, as behind a firewall that forgot the connection.
+    #[serde(rename = "proxy.blackhole")]
+    Blackhole {
+        /// Which connections.
+        #[serde(default)]
+        scope: Scope,
+        /// What becomes of them when the fault ends.
+        #[serde(default)]
+        heal: Heal,
+    },
+    /// Open connections get a true RST at once, idle ones too.
+    #[serde(rename = "proxy.reset")]
+    Reset {},
+    /// New connections are accepted, and then nothing happens for a while.
+    #[serde(rename = "proxy.accept_delay")]
+    AcceptDelay {
+        /// How long.
+        delay: Time,
+    },
+    /// New connections are accepted, and then nothing happens.
+    #[serde(rename = "proxy.accept_silence")]
+    AcceptSilence {},
+    /// The server seems to answer with an error that it did not make.
+    #[serde(rename = "proxy.error")]
+    Error {
+        /// The five characters of the error's code.
+        sqlstate: String,
+        /// Its text.
+        #[serde(default = "injected")]
+        message: String,
+    },
+    /// A fault without any effect, to prove that such a fault is noticed.
+    #[serde(rename = "proxy.noop")]
+    Noop {},
+    /// PostgreSQL is shut down in order, and started again at the end.
+    #[serde(rename = "postgres.stop")]
+    PostgresStop {},
+    /// PostgreSQL and all of its processes are killed, and started again at the end: crash recovery.
+    #[serde(rename = "postgres.kill")]
+    PostgresKill {},
+    /// PostgreSQL and all of its processes are frozen: connections stay open, nothing answers.
+    #[serde(rename = "postgres.freeze")]
+    PostgresFreeze {},
+    /// Sessions of the server are ended by `pg_terminate_backend`.
+    #[serde(rename = "postgres.terminate")]
+    PostgresTerminate {
+        /// How many of them, drawn from the seed.
+        #[serde(default = "all")]
+        share: Amount,
+    },
+    /// An exclusive lock on the table that every search reads: statements wait for it.
+    #[serde(rename = "postgres.lock")]
+    PostgresLock {},
+    /// The server is asked to stop, as by a service manager.
+    #[serde(rename = "server.terminate")]
+    ServerTerminate {},
+    /// The server's client leaves: its stdin is closed.
+    #[serde(rename = "server.leave")]
+    ServerLeave {},
+}
+
+fn none() -> Time {
+    Time(Duration::ZERO)
+}
+
+fn all() -> Amount {
+    Amount::new(1.0, Unit::Share)
+}
+
+fn injected() -> String {
+    "injected by the fault proxy".to_owned()
+}
+
+/// What becomes of open connections when the listener goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// They go on.
+    Keep,
+    /// They are closed.
+    #[default]
+    Close,
+    /// They get an RST.
+    Reset,
+}
+
+/// Which connections a fault touches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Those that are open when it begins.
+    Existing,
+    /// Those that are opened while it lasts.
+    New,
+    /// All.
+    #[default]
+    All,
+}
+
+/// What becomes of the touched connections when a fault ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Heal {
+    /// They go on, with the bytes that were held meanwhile.
+    #[default]
+    Resume,
+    /// They are closed.
+    Close,
+    /// They get an RST.
+    Reset,
+    /// They stay dead for ever, and neither side is told.
+    KeepDead,
+}
+
+/// The names of all kinds, in the order of the reference.
+pub const KINDS: [&str; 17] = [
+    "proxy.latency",
+    "proxy.bandwidth",
+    "proxy.slice",
+    "proxy.refuse",
+    "proxy.blackhole",
+    "proxy.reset",
+    "proxy.accept_delay",
+    "proxy.accept_silence",
+    "proxy.error",
+    "proxy.noop",
+    "postgres.stop",
+    "postgres.kill",
+    "postgres.freeze",
+    "postgres.terminate",
+    "postgres.lock",
+    "server.terminate",
+    "server.leave",
+];
+
+/// What must be there for a fault to be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Any fault proxy with Toxiproxy's interface.
+    Proxy,
+    /// A fault proxy with our extensions.
+    ExtendedProxy,
+    /// A PostgreSQL whose processes the runner may stop and start.
+    PostgresControl,
+    /// A superuser's session at PostgreSQL.
+    PostgresSession,
+    /// A server process.
+    Server,
+}
+
+impl FaultKind {
+    /// Reads the parameters of a kind.
+    pub(super) fn read(kind: &str, with: &Mapping) -> Result<Self, serde_yaml::Error> {
+        let entry = |key: &str, value| (serde_yaml::Value::from(key), value);
+        let entries = [
+            entry("kind", serde_yaml::Value::from(kind)),
+            entry("with", serde_yaml::to_value(with)?),
+        ];
+        let read: Self =
+            serde_yaml::from_value(serde_yaml::Value::Mapping(entries.into_iter().collect()))?;
+        match read.wrong() {
+            Some(rule) => Err(serde::de::Error::custom(rule)),
+            None => Ok(read),
+        }
+    }
+
+    /// The rule that a parameter breaks, if any does.
+    fn wrong(&self) -> Option<String> {
+        let measures = |name: &str, amount: &Amount, unit: Unit, least: f64| match amount.of(unit) {
+            Ok(value) if value >= least => None,
+            Ok(_) => Some(format!("`{name}` is at least {}", Amount::new(least, unit))),
+            Err(error) => Some(format!("`{name}`: {error}")),
+        };
+        let whole = |name: &str, time: &Time| {
+            let lost = !time.0.subsec_nanos().is_multiple_of(1_000_000);
+            lost.then(|| format!("`{name}` is in whole milliseconds"))
+        };
+        match self {
+            Self::Latency { delay, jitter } => {
+                let none = delay.0.is_zero() && jitter.0.is_zero();
+                let idle = none.then(|| "`delay` is at least 1ms".to_owned());
+                idle.or_else(|| whole("delay", delay)).or_else(|| whole("jitter", jitter))
+            }
+            // Toxiproxy counts in kilobytes.
+            Self::Bandwidth { bytes } => measures("bytes", bytes, Unit::Size, 1000.0),
+            Self::Slice { size, .. } => measures("size", size, Unit::Size, 1.0),
+            Self::AcceptDelay { delay } => whole("delay", delay),
+            Self::Error { sqlstate, .. } => {
+                let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+                let right = sqlstate.len() == 5 && sqlstate.chars().all(plain);
+                let rule = "`sqlstate` is five digits and capital letters, such as 53300";
+                (!right).then(|| rule.to_owned())
+            }
+            Self::PostgresTerminate { share } => match share.of(Unit::Share) {
+                Ok(value) if value > 0.0 && value <= 1.0 => None,
+                Ok(_) => Some("`share` is above 0% and at most 100%".to_owned()),
+                Err(error) => Some(format!("`share`: {error}")),
+            },
+            Self::Refuse { .. }
+            | Self::Blackhole { .. }
+            | Self::Reset {}
+            | Self::AcceptSilence {}
+            | Self::Noop {}
+            | Self::PostgresStop {}
+            | Self::PostgresKill {}
+            | Self::PostgresFreeze {}
+            | Self::PostgresLock {}
+            | Self::ServerTerminate {}
+            | Self::ServerLeave {} => None,
+        }
+    }
+
+    /// What it needs.
+    pub fn need(&self) -> Need {
+        match self {
+            Self::Latency { .. } | Self::Bandwidth { .. } | Self::Slice { .. } | Self::Noop {} => {
+                Need::Proxy
+            }
+            Self::Refuse { .. }
+            | Self::Blackhole { .. }
+            | Self::Reset {}
+            | Self::AcceptDelay { .. }
+            | Self::AcceptSilence {}
+            | Self::Error { .. } => Need::ExtendedProxy,
+            Self::PostgresStop {} | Self::PostgresKill {} | Self::PostgresFreeze {} => {
+                Need::PostgresControl
+            }
+            Self::PostgresTerminate { .. } | Self::PostgresLock {} => Need::PostgresSession,
+            Self::ServerTerminate {} | Self::ServerLeave {} => Need::Server,
+        }
+    }
+
+    /// Whether it happens at one instant and leaves nothing to undo.
+    pub fn is_instant(&self) -> bool {
+        matches!(
+            self,
+            Self::Reset {}
+                | Self::PostgresTerminate { .. }
+                | Self::ServerTerminate {}
+                | Self::ServerLeave {}
+        )
+    }
+
+    /// What is done to undo it, for people.
+    pub fn undo(&self) -> &'static str {
+        match self {
+            Self::Latency { .. }
+            | Self::Bandwidth { .. }
+            | Self::Slice { .. }
+            | Self::Blackhole { .. }
+            | Self::AcceptDelay { .. }
+            | Self::AcceptSilence {}
+            | Self::Error { .. }
+            | Self::Noop {} => "the toxic is removed",
+            Self::Refuse { .. } => "the proxy listens again",
+            Self::PostgresStop {} | Self::PostgresKill {} => "PostgreSQL is started again",
+            Self::PostgresFreeze {} => "PostgreSQL goes on",
+            Self::PostgresLock {} => "the lock is released",
+            Self::Reset {}
+            | Self::PostgresTerminate { .. }
+            | Self::ServerTerminate {}
+            | Self::ServerLeave {} => "nothing is left to undo",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(yaml: &str) -> Result<FaultKind, String> {
+        let (kind, with) = yaml.split_once(' ').unwrap();
+        let with: Mapping = serde_yaml::from_str(with).unwrap();
+        FaultKind::read(kind, &with).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn kinds_are_read_with_their_parameters() {
+        let delay = Time(Duration::from_millis(800));
+        let jitter = Time(Duration::ZERO);
+        let cases = [
+            ("proxy.latency {delay: 800ms}", FaultKind::Latency { delay, jitter }),
+            ("proxy.refuse {}", FaultKind::Refuse { connections: Fate::Close }),
+            (
+                "proxy.blackhole {scope: existing, heal: keep_dead}",
+                FaultKind::Blackhole { scope: Scope::Existing, heal: Heal::KeepDead },
+            ),
+            ("postgres.kill {}", FaultKind::PostgresKill {}),
+        ];
+        for (yaml, kind) in cases {
+            assert_eq!(read(yaml).unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn wrong_parameters_are_refused() {
+        for (yaml, told) in [
+            ("proxy.latency {delai: 800ms}", "unknown field `delai`"),
+            ("proxy.latency {}", "missing field `delay`"),
+            ("proxy.latency {delay: 800}", "a time with us, ms, s, m or h is wanted"),
+            ("proxy.blackhole {scope: old}", "unknown variant `old`"),
+            ("postgres.kill {hard: true}", "unknown field `hard`"),
+            ("proxy.lag {}", "unknown variant `proxy.lag`"),
+            ("proxy.latency {delay: 500us}", "`delay` is in whole milliseconds"),
+            ("proxy.latency {delay: 0s}", "`delay` is at least 1ms"),
+            ("proxy.bandwidth {bytes: 10ms}", "`bytes`: `10ms` is a time"),
+            ("proxy.bandwidth {bytes: 10B}", "`bytes` is at least 1000B"),
+            ("proxy.slice {size: 7}", "`size`: `7` is a number without a unit"),
+            ("proxy.error {sqlstate: nonsense}", "`sqlstate` is five digits"),
+            ("postgres.terminate {share: 50}", "`share`: `50` is a number without a unit"),
+            ("postgres.terminate {share: 200%}", "`share` is above 0% and at most 100%"),
+        ] {
+            let error = read(yaml).unwrap_err();
+            assert!(error.contains(told), "{yaml}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_name_in_the_list() {
+        let error = read("nothing {}").unwrap_err();
+        for kind in KINDS {
+            assert!(error.contains(&format!("`{kind}`")), "{kind}: {error}");
+        }
+        assert_eq!(error.matches('`').count(), 2 * (KINDS.len() + 1), "{error}");
+    }
+}

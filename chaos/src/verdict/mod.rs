@@ -1,0 +1,265 @@
+//! From what was measured and what was promised to a verdict. No clock, no I/O: the same record and the
+//! same scenario give the same verdict, always.
+//!
+//! # What must stay true
+//!
+//! - No data is a failure, never a pass: an empty window is broken by whoever did not fill it.
+//! - Too little data, a fault that nobody felt and a machine that was too slow to make the load are
+//!   inconclusive.
+//! - The steady state before the faults is a gate: if it does not hold, nothing is said about the rest.
+//! - A quantile is claimed only where the number of samples supports it.
+
+mod interval;
+mod measure;
+mod recovery;
+mod window;
+
+use std::time::Duration;
+
+pub use interval::{Interval, needed_samples};
+pub use recovery::{RecoveryError, detection_time, recovery_time};
+
+use self::measure::{Measured, measure};
+use crate::record::{Event, Phase, Record};
+use crate::report::model::{Assertion, Group, Verdict};
+use crate::schema::{Amount, Metric, Model, Occurrence, Promise, Scenario, Unit};
+
+/// How much of a limit the pacer may use up before a broken promise says more about this machine than about
+/// the server.
+const PACER_SHARE: f64 = 0.1;
+
+/// What became of every promise of `scenario`, in the order of the file: the gate first.
+pub fn judge(scenario: &Scenario, record: &Record, wall: Duration) -> Vec<Assertion> {
+    let mut assertions: Vec<Assertion> = Vec::new();
+    for promise in &scenario.promises {
+        if promise.group == Group::SteadyState {
+            let before = promised(scenario, record, promise, Some(Phase::Steady));
+            assertions.push(gate(before));
+            if !scenario.faults.is_empty() && goes_on(scenario, promise) {
+                assertions.push(promised(scenario, record, promise, Some(Phase::Recovery)));
+            }
+        } else {
+            assertions.push(promised(scenario, record, promise, promise.phase));
+        }
+    }
+    assertions.extend(scenario.occurrences.iter().map(|wanted| occurred(record, wanted)));
+    assertions.extend(scenario.budget.map(|budget| in_budget(budget, wall)));
+    assertions
+}
+
+/// Whether what a promise is about goes on in the recovery phase.
+fn goes_on(scenario: &Scenario, promise: &Promise) -> bool {
+    let planned = scenario.phases.iter().any(|(phase, _)| *phase == Phase::Recovery);
+    let loaded = match &promise.metric {
+        Metric::Load(id, _) => scenario
+            .loads
+            .iter()
+            .any(|load| load.id == *id && load.during.contains(&Phase::Recovery)),
+        Metric::Gauge(_) | Metric::Fact(_) | Metric::TimeToRed | Metric::TimeToGreen => true,
+    };
+    planned && loaded
+}
+
+/// The verdict on a run: that of its worst assertion, but nothing is said about a system that was not steady
+/// to begin with, and a scenario that tests the runner must come to the verdict that it names.
+pub fn verdict(scenario: &Scenario, assertions: &[Assertion]) -> (Verdict, Option<String>) {
+    // Only before the faults it is a gate: what they broke is broken, however little came after them.
+    let promises =
+        || scenario.promises.iter().filter(|promise| promise.group == Group::SteadyState);
+    let is_gate = |text: &str| promises().any(|promise| at(promise, Some(Phase::Steady)) == text);
+    let gate = assertions.iter().find(|assertion| {
+        assertion.group == Group::SteadyState
+            && assertion.verdict == Verdict::Inconclusive
+            && is_gate(&assertion.text)
+    });
+    let worst = assertions.iter().map(|assertion| assertion.verdict).max();
+    let (verdict, reason) = match (gate, worst) {
+        (Some(gate), _) => {
+            let reason = format!("there was no steady state before the faults: {}", gate.text);
+            (Verdict::Inconclusive, Some(reason))
+        }
+        (None, Some(worst)) => (worst, None),
+        (None, None) => (Verdict::Inconclusive, Some("nothing was promised".to_owned())),
+    };
+    if scenario.verdict == Verdict::Pass {
+        return (verdict, reason);
+    }
+    if verdict == scenario.verdict {
+        let reason = format!("it ended {}, as it must", name(verdict));
+        return (Verdict::Pass, Some(reason));
+    }
+    let reason = format!("it must end {}, and ended {}", name(scenario.verdict), name(verdict));
+    (Verdict::Fail, Some(reason))
+}
+
+fn name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "passed",
+        Verdict::Skipped => "skipped",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Fail => "failed",
+        Verdict::Error => "with an error",
+    }
+}
+
+/// A gate that does not hold says nothing about the server under fault.
+fn gate(mut assertion: Assertion) -> Assertion {
+    if assertion.verdict == Verdict::Fail {
+        assertion.verdict = Verdict::Inconclusive;
+        let because = assertion.because.unwrap_or_default();
+        assertion.because =
+            Some(format!("{because}; without a steady state, faults prove nothing"));
+    }
+    assertion
+}
+
+/// The text of a promise about this phase.
+fn at(promise: &Promise, phase: Option<Phase>) -> String {
+    Promise { phase, ..promise.clone() }.to_string()
+}
+
+fn promised(
+    scenario: &Scenario,
+    record: &Record,
+    promise: &Promise,
+    phase: Option<Phase>,
+) -> Assertion {
+    let text = at(promise, phase);
+    let measured = measure(record, promise, phase);
+    let (mut verdict, mut because) = hold(promise, &measured);
+    if verdict == Verdict::Fail
+        && let Some(reason) = slow_pacer(scenario, record, promise, &measured)
+    {
+        (verdict, because) = (Verdict::Inconclusive, Some(reason));
+    }
+    let unit = promise.metric.unit();
+    let (actual, samples) = match &measured {
+        Measured::Nothing { .. } => (None, None),
+        Measured::Value { value, samples } => (Some(*value), *samples),
+        Measured::Quantile { interval, samples } => (Some(interval.estimate), Some(*samples)),
+    };
+    Assertion {
+        group: promise.group,
+        text,
+        verdict,
+        actual: actual.map(|value| Amount::new(value, unit).to_string()),
+        samples,
+        because,
+        note: promise.note.clone(),
+    }
+}
+
+/// Holds what was measured against the limit.
+fn hold(promise: &Promise, measured: &Measured) -> (Verdict, Option<String>) {
+    let limit = promise.limit.value;
+    let holds = |value| promise.relation.holds(value, limit);
+    let shown = |value| Amount::new(value, promise.metric.unit()).to_string();
+    match measured {
+        Measured::Nothing { why } => (Verdict::Fail, Some(why.clone())),
+        Measured::Value { samples: Some(samples), .. } if *samples < promise.min_samples => {
+            (Verdict::Inconclusive, Some(too_few(*samples, promise.min_samples)))
+        }
+        Measured::Value { value, .. } if holds(*value) => (Verdict::Pass, None),
+        Measured::Value { value, .. } => (Verdict::Fail, Some(format!("it is {}", shown(*value)))),
+        Measured::Quantile { interval, samples } => {
+            let needed = promise.min_samples.max(interval.needed);
+            let Interval { low, estimate, high, .. } = *interval;
+            let between = format!("it lies between {} and {} (95 %)", shown(low), shown(high));
+            if *samples < needed {
+                (Verdict::Inconclusive, Some(too_few(*samples, needed)))
+            } else if holds(low) && holds(high) {
+                (Verdict::Pass, None)
+            } else if !holds(low) && !holds(high) {
+                (Verdict::Fail, Some(format!("it is {}", shown(estimate))))
+            } else {
+                (Verdict::Inconclusive, Some(between))
+            }
+        }
+    }
+}
+
+fn too_few(samples: u64, needed: u64) -> String {
+    format!("{samples} samples are too few; this needs {needed}")
+}
+
+/// Why a broken promise about a load's latency may be this machine's fault; `None` if it is not: requests were sent
+/// late by more than a part of what was measured, or of the limit if that is more.
+fn slow_pacer(
+    scenario: &Scenario,
+    record: &Record,
+    promise: &Promise,
+    measured: &Measured,
+) -> Option<String> {
+    let Metric::Load(id, _) = &promise.metric else { return None };
+    if promise.limit.unit != Unit::Time {
+        return None;
+    }
+    let measured = match measured {
+        Measured::Nothing { .. } => return None,
+        Measured::Value { value, .. } => *value,
+        Measured::Quantile { interval, .. } => interval.estimate,
+    };
+    let load = scenario.loads.iter().find(|load| load.id == *id)?;
+    let Model::Open { .. } = load.model else { return None };
+    let record = record.loads.iter().find(|load| load.id == *id)?;
+    let mut lags: Vec<f64> = record.pacer_lag.iter().map(Duration::as_secs_f64).collect();
+    lags.sort_by(f64::total_cmp);
+    let lag = *lags.get(lags.len().saturating_sub(1) * 99 / 100)?;
+    (lag > promise.limit.value.max(measured) * PACER_SHARE).then(|| {
+        let lag = Amount::new(lag, Unit::Time);
+        format!(
+            "this machine was too busy to say: one request in a hundred was sent {lag} late or more, against a limit of {}",
+            promise.limit
+        )
+    })
+}
+
+fn occurred(record: &Record, wanted: &Occurrence) -> Assertion {
+    let spans = window::spans(record, wanted.phase, &window::MEASURED);
+    let inside =
+        |at: f64| spans.iter().any(|span| span.contains(Duration::from_secs_f64(at.max(0.0))));
+    let has = |event: &Event, (name, value): (&String, &String)| match event.fields.get(name) {
+        Some(serde_json::Value::String(text)) => text == value,
+        Some(other) => *value == format!("{other}"),
+        None => false,
+    };
+    let matching = record.events.iter().filter(|event| {
+        event.name == wanted.event && wanted.fields.iter().all(|field| has(event, field))
+    });
+    let count = matching.filter(|event| inside(event.at_s)).count() as u64;
+    let (verdict, because) = if count < wanted.min {
+        let because =
+            format!("it occurred {count} times; so nothing proves that the fault was felt");
+        (Verdict::Inconclusive, Some(because))
+    } else if wanted.max.is_some_and(|max| count > max) {
+        (Verdict::Fail, Some(format!("it occurred {count} times")))
+    } else {
+        (Verdict::Pass, None)
+    };
+    Assertion {
+        group: Group::Sometimes,
+        text: wanted.to_string(),
+        verdict,
+        actual: Some(count.to_string()),
+        samples: None,
+        because,
+        note: wanted.note.clone(),
+    }
+}
+
+fn in_budget(budget: Duration, wall: Duration) -> Assertion {
+    let shown = |time: Duration| Amount::new(time.as_secs_f64(), Unit::Time).to_string();
+    let within = wall <= budget;
+    Assertion {
+        group: Group::Budget,
+        text: format!("the whole run ≤ {}", shown(budget)),
+        verdict: if within { Verdict::Pass } else { Verdict::Fail },
+        actual: Some(shown(wall)),
+        samples: None,
+        because: (!within).then(|| "setting up, running and tearing down took longer".to_owned()),
+        note: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
