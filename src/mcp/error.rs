@@ -35,6 +35,18 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Validation,
+        Self::NotReady,
+        Self::Database,
+        Self::ProjectNotFound,
+        Self::JobNotFound,
+        Self::QueueFull,
+        Self::Indexing,
+        Self::Embedding,
+    ];
+
     /// The stable code.
     pub fn as_str(self) -> &'static str {
         match self {

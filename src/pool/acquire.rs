@@ -15,7 +15,7 @@ use super::shared::{Outcome, Shared};
 use super::slot::Borrower;
 use super::state::{Patience, Refusal, Wait};
 
-/// One acquire. A failure is told to the log as well: its caller may be deaf.
+/// One acquire. How it ended is told to the log as well: its caller may be deaf.
 pub(super) async fn acquire<C: Connect>(
     shared: &Arc<Shared<C>>,
     borrower: Borrower,
@@ -23,17 +23,31 @@ pub(super) async fn acquire<C: Connect>(
 ) -> Result<Lease<C>, AcquireError> {
     let patience = Patience { started: Instant::now(), limit };
     let location = borrower.location;
-    fit_lease(shared, borrower, patience).await.map_err(|error| {
-        tracing::debug!(
-            event = "pool.acquire.failed",
-            pool = %shared.name,
-            %location,
-            waited_ms = patience.started.elapsed().as_millis(),
-            error = %error,
-            "no connection"
-        );
-        *error
-    })
+    let waited_ms = || patience.started.elapsed().as_millis();
+    match fit_lease(shared, borrower, patience).await {
+        Ok(lease) => {
+            tracing::trace!(
+                event = "pool.acquired",
+                pool = %shared.name,
+                connection.id = lease.id(),
+                %location,
+                waited_ms = waited_ms(),
+                "a connection is lent"
+            );
+            Ok(lease)
+        }
+        Err(error) => {
+            tracing::debug!(
+                event = "pool.acquire.failed",
+                pool = %shared.name,
+                %location,
+                waited_ms = waited_ms(),
+                error = %error,
+                "no connection"
+            );
+            Err(*error)
+        }
+    }
 }
 
 /// From the first look to a lease that is fit for use.

@@ -158,6 +158,12 @@ impl<C: Connect> Lease<C> {
 impl<C: Connect> Drop for Lease<C> {
     fn drop(&mut self) {
         let Some((shared, slot)) = self.held.take() else { return };
+        tracing::trace!(
+            event = "pool.released",
+            pool = %shared.name,
+            connection.id = slot.id,
+            "a connection was given back"
+        );
         let fitness = slot.usage.fitness();
         let now = Instant::now();
         let served = shared.with_state(|state| state.returned(slot, fitness, now));

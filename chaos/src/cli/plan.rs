@@ -64,10 +64,10 @@ fn describe(scenario: &Scenario) -> String {
     }
     text.push_str("\npromises\n");
     for promise in &scenario.promises {
-        put(&mut text, format_args!("  {}: {promise}\n", group(promise.group)));
+        put(&mut text, format_args!("  {}: {promise}\n", promise.group.as_str()));
     }
     for occurrence in &scenario.occurrences {
-        put(&mut text, format_args!("  sometimes: {occurrence}\n"));
+        put(&mut text, format_args!("  {}: {occurrence}\n", occurrence.group.as_str()));
     }
     if let Some(budget) = scenario.budget {
         put(&mut text, format_args!("  budget: {} in all\n", shown(budget)));
@@ -78,18 +78,6 @@ fn describe(scenario: &Scenario) -> String {
 /// Writing to a text never fails.
 fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).unwrap_or_default();
-}
-
-fn group(group: crate::report::model::Group) -> &'static str {
-    use crate::report::model::Group;
-    match group {
-        Group::SteadyState => "steady_state",
-        Group::Always => "always",
-        Group::DuringFault => "during_fault",
-        Group::Eventually => "eventually",
-        Group::Sometimes => "sometimes",
-        Group::Budget => "budget",
-    }
 }
 
 fn operation(op: &Op) -> String {

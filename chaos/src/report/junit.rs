@@ -7,7 +7,7 @@ use quick_junit::{
     NonSuccessKind, Report as Document, SerializeError, TestCase, TestCaseStatus, TestSuite,
 };
 
-use super::model::{Assertion, Group, Report, Verdict};
+use super::model::{Assertion, Report, Verdict};
 use super::{number, outcome};
 
 /// The name of the file in the folder of a run.
@@ -73,7 +73,7 @@ fn case(report: &Report, assertion: &Assertion) -> TestCase {
     let status =
         status(assertion.verdict, assertion.because.as_deref(), &details(report, assertion));
     let mut case = TestCase::new(valid(&assertion.text), status);
-    case.set_classname(valid(&format!("{}.{}", report.scenario, group(assertion.group))));
+    case.set_classname(valid(&format!("{}.{}", report.scenario, assertion.group.as_str())));
     case
 }
 
@@ -104,17 +104,6 @@ fn details(report: &Report, assertion: &Assertion) -> String {
     lines.push(format!("seed: {}", report.seed));
     lines.push(format!("again: {}", report.rerun));
     lines.join("\n")
-}
-
-fn group(group: Group) -> &'static str {
-    match group {
-        Group::SteadyState => "steady_state",
-        Group::Always => "always",
-        Group::DuringFault => "during_fault",
-        Group::Eventually => "eventually",
-        Group::Sometimes => "sometimes",
-        Group::Budget => "budget",
-    }
 }
 
 fn time(seconds: f64) -> Duration {

@@ -113,10 +113,27 @@ pub enum Group {
     DuringFault,
     /// It comes about.
     Eventually,
+    /// It occurs, as promised.
+    Occurs,
     /// It occurs, which proves that the fault was felt.
     Sometimes,
     /// The budget of time.
     Budget,
+}
+
+impl Group {
+    /// Its key in a scenario file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SteadyState => "steady_state",
+            Self::Always => "always",
+            Self::DuringFault => "during_fault",
+            Self::Eventually => "eventually",
+            Self::Occurs => "occurs",
+            Self::Sometimes => "sometimes",
+            Self::Budget => "budget",
+        }
+    }
 }
 
 /// One promise and what became of it.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-use super::model::{Assertion, Group, Report, Verdict};
+use super::model::{Assertion, Report, Verdict};
 use super::{number, outcome, text};
 
 const STRONG: Style = Style::new().bold();
@@ -60,13 +60,12 @@ fn headline(report: &Report) -> String {
 }
 
 fn assertion(assertion: &Assertion) -> String {
-    let Assertion { group: kind, text: promise, verdict, actual, samples, because, note: _ } =
-        assertion;
+    let Assertion { group, text: promise, verdict, actual, samples, because, note: _ } = assertion;
     let mut line = format!(
         "     {} {} {}",
         // As wide as the longest word.
         styled(style(*verdict), format_args!("{:12}", word(*verdict))),
-        styled(FAINT, format_args!("{:13}", group(*kind))),
+        styled(FAINT, format_args!("{:13}", group.as_str().replace('_', " "))),
         text::one_line(promise)
     );
     let mut figures: Vec<_> = actual.iter().map(|it| text::one_line(it)).collect();
@@ -102,17 +101,6 @@ fn style(verdict: Verdict) -> Style {
         Verdict::Skipped => AnsiColor::Cyan.on_default(),
         Verdict::Inconclusive => AnsiColor::Yellow.on_default(),
         Verdict::Fail | Verdict::Error => AnsiColor::Red.on_default().bold(),
-    }
-}
-
-fn group(group: Group) -> &'static str {
-    match group {
-        Group::SteadyState => "steady state",
-        Group::Always => "always",
-        Group::DuringFault => "during fault",
-        Group::Eventually => "eventually",
-        Group::Sometimes => "sometimes",
-        Group::Budget => "budget",
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::proxy::DecisionKind;
 
 /// Events of the server's log, by their field `event`.
-const SERVER: [&str; 24] = [
+const SERVER: [&str; 26] = [
     "config.needs_restart",
     "config.reload_failed",
     "config.reloaded",
     "pool.acquire.failed",
+    "pool.acquired",
     "pool.clock.leapt",
     "pool.closed",
     "pool.connection.adopted",
@@ -23,6 +24,7 @@ const SERVER: [&str; 24] = [
     "pool.leak.returned",
     "pool.leak.suspected",
     "pool.phase.changed",
+    "pool.released",
     "pool.resized",
     "pool.session.not_ended",
     "pool.statement.silent",

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::amount::Unit;
+use super::codes::{self, is_code};
 
 /// What a promise is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +220,7 @@ impl Figure {
             "latency" => quantile(tail).map(Self::Latency),
             "failed.latency" => quantile(tail).map(Self::FailedLatency),
             "age" => quantile(tail).map(Self::Age),
-            "errors" => Some(Self::Errors(tail.to_owned())),
+            "errors" if is_code(tail) => Some(Self::Errors(tail.to_owned())),
             _ => None,
         }
     }
@@ -246,13 +247,14 @@ impl Figure {
         }
     }
 
-    /// All names, with `errors.CODE` for the open one.
+    /// All names, but for the errors whose codes are of PostgreSQL, JSON-RPC or the system.
     fn names() -> impl Iterator<Item = String> {
         let quantiles = ["latency", "failed.latency", "age"].into_iter().flat_map(|head| {
             QUANTILES.iter().map(move |(quantile, _)| format!("{head}.{quantile}"))
         });
         let named = FIGURES.iter().map(|(name, _)| (*name).to_owned());
-        named.chain(quantiles).chain(["errors.CODE".to_owned()])
+        let errors = codes::named().map(|code| format!("errors.{code}"));
+        named.chain(quantiles).chain(errors)
     }
 }
 
@@ -330,6 +332,7 @@ mod tests {
             ("read.ok", "reads.ok"),
             ("pool.sizes", "pool.size"),
             ("server.panic", "server.panics"),
+            ("reads.errors.pool_timout", "reads.errors.pool_timeout"),
         ] {
             let error = Metric::parse(name, &["reads"]).unwrap_err();
             let told = format!("there is no metric `{name}`; did you mean `{nearest}`?");

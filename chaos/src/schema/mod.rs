@@ -7,6 +7,7 @@
 
 mod amount;
 mod check;
+mod codes;
 mod error;
 mod events;
 mod fault;
@@ -144,9 +145,11 @@ pub enum Relation {
     Equal,
 }
 
-/// A proof that something happened, or did not happen too often.
+/// That something happened, and not too often.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Occurrence {
+    /// Whether it is promised, or a proof that a fault was felt.
+    pub group: Group,
     /// The event.
     pub event: String,
     /// Fields that it must have, with their values.

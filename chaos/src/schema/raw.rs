@@ -297,7 +297,7 @@ pub(super) struct Promise {
     pub(super) note: Option<String>,
 }
 
-/// A proof that something happened.
+/// An event, and how often.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Occurrence {
@@ -353,7 +353,10 @@ pub(super) struct Expect {
     /// What has come about at the end.
     #[serde(default)]
     pub(super) eventually: Vec<Promise>,
-    /// What must occur; else the run proves nothing.
+    /// Events that must occur; else the promise is broken.
+    #[serde(default)]
+    pub(super) occurs: Vec<Occurrence>,
+    /// Events that must occur; else the run proves nothing.
     #[serde(default)]
     pub(super) sometimes: Vec<Occurrence>,
     /// Of a scenario that tests the runner itself: the verdict to which it must come.

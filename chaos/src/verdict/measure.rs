@@ -20,6 +20,11 @@ pub(super) enum Measured {
         /// Why.
         why: String,
     },
+    /// Nothing, because what it is about did not come to pass. That proves nothing, for or against anybody.
+    Vacuous {
+        /// What did not come to pass.
+        why: String,
+    },
     /// A value, and of how many samples.
     Value { value: f64, samples: Option<u64> },
     /// A quantile of so many samples.
@@ -47,7 +52,7 @@ fn phases(group: Group) -> &'static [Phase] {
         Group::Always => &MEASURED,
         Group::DuringFault => &[Phase::Fault],
         Group::Eventually => &[Phase::Recovery, Phase::Drain],
-        Group::Sometimes | Group::Budget => &[],
+        Group::Occurs | Group::Sometimes | Group::Budget => &[],
     }
 }
 
@@ -150,7 +155,11 @@ fn load(
             let failed = |sample: &&&Sample| {
                 matches!(sample.outcome, Outcome::Failed { .. } | Outcome::TimedOut)
             };
-            distribution(due.iter().filter(failed).map(latency).collect(), *quantile)
+            let latencies: Vec<f64> = due.iter().filter(failed).map(latency).collect();
+            if total > 0 && latencies.is_empty() {
+                return Measured::Vacuous { why: "no request failed".to_owned() };
+            }
+            distribution(latencies, *quantile)
         }
         Figure::MaxToMedian => max_to_median(ok().map(latency).collect()),
         Figure::Age(quantile) => {

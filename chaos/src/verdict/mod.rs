@@ -4,7 +4,7 @@
 //! # What must stay true
 //!
 //! - No data is a failure, never a pass: an empty window is broken by whoever did not fill it.
-//! - Too little data, a fault that nobody felt and a machine that was too slow to make the load are
+//! - Too little data, a fault that nobody felt (no request failed whose failing was to be measured) and a machine that was too slow to make the load are
 //!   inconclusive.
 //! - The steady state before the faults is a gate: if it does not hold, nothing is said about the rest.
 //! - A quantile is claimed only where the number of samples supports it.
@@ -134,7 +134,7 @@ fn promised(
     }
     let unit = promise.metric.unit();
     let (actual, samples) = match &measured {
-        Measured::Nothing { .. } => (None, None),
+        Measured::Nothing { .. } | Measured::Vacuous { .. } => (None, None),
         Measured::Value { value, samples } => (Some(*value), *samples),
         Measured::Quantile { interval, samples } => (Some(interval.estimate), Some(*samples)),
     };
@@ -156,6 +156,10 @@ fn hold(promise: &Promise, measured: &Measured) -> (Verdict, Option<String>) {
     let shown = |value| Amount::new(value, promise.metric.unit()).to_string();
     match measured {
         Measured::Nothing { why } => (Verdict::Fail, Some(why.clone())),
+        Measured::Vacuous { why } => (
+            Verdict::Inconclusive,
+            Some(format!("{why}; so nothing proves that the fault was felt")),
+        ),
         Measured::Value { samples: Some(samples), .. } if *samples < promise.min_samples => {
             (Verdict::Inconclusive, Some(too_few(*samples, promise.min_samples)))
         }
@@ -195,7 +199,7 @@ fn slow_pacer(
         return None;
     }
     let measured = match measured {
-        Measured::Nothing { .. } => return None,
+        Measured::Nothing { .. } | Measured::Vacuous { .. } => return None,
         Measured::Value { value, .. } => *value,
         Measured::Quantile { interval, .. } => interval.estimate,
     };
@@ -227,17 +231,18 @@ fn occurred(record: &Record, wanted: &Occurrence) -> Assertion {
         event.name == wanted.event && wanted.fields.iter().all(|field| has(event, field))
     });
     let count = matching.filter(|event| inside(event.at_s)).count() as u64;
-    let (verdict, because) = if count < wanted.min {
+    let proof = wanted.group == Group::Sometimes;
+    let (verdict, because) = if count < wanted.min && proof {
         let because =
             format!("it occurred {count} times; so nothing proves that the fault was felt");
         (Verdict::Inconclusive, Some(because))
-    } else if wanted.max.is_some_and(|max| count > max) {
+    } else if count < wanted.min || wanted.max.is_some_and(|max| count > max) {
         (Verdict::Fail, Some(format!("it occurred {count} times")))
     } else {
         (Verdict::Pass, None)
     };
     Assertion {
-        group: Group::Sometimes,
+        group: wanted.group,
         text: wanted.to_string(),
         verdict,
         actual: Some(count.to_string()),

@@ -217,6 +217,25 @@ fn an_event_may_be_asked_for_by_its_fields() {
 }
 
 #[test]
+fn an_event_may_be_owed() {
+    let mut record = outage(Duration::from_secs(20));
+    let scenario =
+        scenario(&format!("expect:\n  occurs: [{{ event: pool.phase.changed }}]\n{BITES}"));
+    assert_eq!(judge(&scenario, &record, Duration::ZERO)[0].verdict, Verdict::Fail);
+    record.events.push(Event { name: "pool.phase.changed".to_owned(), ..record.events[0].clone() });
+    assert_eq!(judge(&scenario, &record, Duration::ZERO)[0].verdict, Verdict::Pass);
+}
+
+#[test]
+fn the_speed_of_failing_is_unknown_where_nothing_failed() {
+    let promise = "metric: reads.failed.latency.max, in: fault, lt: 1s";
+    let felt = outage(Duration::from_secs(20));
+    assert_eq!(judged(promise, &felt.clone()).verdict, Verdict::Pass);
+    let unfelt = judged(promise, &record(|_| ok(MILLI)));
+    assert_eq!(unfelt.verdict, Verdict::Inconclusive);
+}
+
+#[test]
 fn a_scenario_may_have_to_end_inconclusive() {
     let scenario = scenario(&format!("expect:\n  verdict: inconclusive\n{BITES}"));
     let mut record = outage(Duration::from_secs(20));

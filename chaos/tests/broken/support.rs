@@ -94,9 +94,11 @@ pub(crate) fn assert_breaks(report: &Report, promises: &[&str]) {
     }
 }
 
-/// What a report says, short enough for a test's message.
+/// What a report says, what did not pass before the rest: whoever shows a message may cut off its end.
 fn story(report: &Report) -> String {
-    let lines = report.assertions.iter().map(|assertion| {
+    let (passed, others): (Vec<_>, Vec<_>) =
+        report.assertions.iter().partition(|assertion| assertion.verdict == Verdict::Pass);
+    let lines = others.into_iter().chain(passed).map(|assertion| {
         let because = assertion.because.as_deref().unwrap_or_default();
         format!("{}: {} {because}\n", assertion.verdict.as_str(), assertion.text)
     });

@@ -2,7 +2,7 @@
 
 use super::escape::{Escaped, put};
 use super::{mark, word};
-use crate::report::model::{Assertion, Group, Verdict};
+use crate::report::model::{Assertion, Verdict};
 use crate::report::number;
 
 /// The section with all promises, and in its first line how many of them hold.
@@ -32,15 +32,14 @@ pub(super) fn section(assertions: &[Assertion]) -> String {
 }
 
 fn row(assertion: &Assertion) -> String {
-    let Assertion { group: kind, text: promise, verdict, actual, samples, because, note } =
-        assertion;
+    let Assertion { group, text: promise, verdict, actual, samples, because, note } = assertion;
     let class = verdict.as_str();
     let mut row = format!(
         "<tr class=\"{class}\"><td class=\"is\"><span aria-hidden=\"true\">{}</span> {}</td>\
          <td class=\"group\">{}</td><th scope=\"row\">{}",
         mark(*verdict),
         word(*verdict),
-        group(*kind),
+        group.as_str().replace('_', " "),
         Escaped(promise)
     );
     if let Some(note) = note {
@@ -65,16 +64,5 @@ fn said(verdict: Verdict, count: usize) -> &'static str {
         Verdict::Inconclusive => "inconclusive",
         Verdict::Fail => "broken",
         Verdict::Error => "could not be checked",
-    }
-}
-
-fn group(group: Group) -> &'static str {
-    match group {
-        Group::SteadyState => "Steady state",
-        Group::Always => "Always",
-        Group::DuringFault => "During fault",
-        Group::Eventually => "Eventually",
-        Group::Sometimes => "Sometimes",
-        Group::Budget => "Budget",
     }
 }

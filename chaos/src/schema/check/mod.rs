@@ -126,7 +126,7 @@ pub(super) fn scenario(
         has_server: raw.environment.server.is_some(),
     };
     let promises = promises(&mut check, &raw, &scope);
-    let occurrences = occurrences(&mut check, &raw.expect.sometimes);
+    let occurrences = occurrences(&mut check, &raw.expect);
     proves_something(&mut check, &raw, target.as_ref(), &faults);
     let runs = overrides.runs.or(raw.repeat.map(|repeat| repeat.runs)).unwrap_or(1);
     if runs == 0 || runs > 10_000 {
@@ -228,9 +228,9 @@ fn proves_something(
     target: Option<&Target>,
     faults: &[Fault],
 ) {
-    let raw::Expect { always, during_fault, eventually, sometimes, .. } = &raw.expect;
-    if always.is_empty() && during_fault.is_empty() && eventually.is_empty() && sometimes.is_empty()
-    {
+    let raw::Expect { always, during_fault, eventually, occurs, sometimes, .. } = &raw.expect;
+    let promises = always.len() + during_fault.len() + eventually.len();
+    if promises + occurs.len() + sometimes.len() == 0 {
         check.rule(&[Step::Key("expect")], "nothing is promised, so nothing can fail");
     }
     if !faults.is_empty() && sometimes.iter().all(|occurrence| occurrence.min == Some(0)) {

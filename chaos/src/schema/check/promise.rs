@@ -123,11 +123,13 @@ fn promise(
     Some(Promise { group, metric, relation, limit, phase: raw.phase, min_samples, note })
 }
 
-pub(super) fn occurrences(check: &mut Check<'_>, raw: &[raw::Occurrence]) -> Vec<Occurrence> {
+pub(super) fn occurrences(check: &mut Check<'_>, raw: &raw::Expect) -> Vec<Occurrence> {
     let known = events::known();
+    let promised = raw.occurs.iter().enumerate().map(|raw| (Group::Occurs, raw));
+    let proofs = raw.sometimes.iter().enumerate().map(|raw| (Group::Sometimes, raw));
     let mut occurrences = Vec::new();
-    for (number, raw) in raw.iter().enumerate() {
-        let here = [Step::Key("expect"), Step::Key("sometimes"), Step::Item(number)];
+    for (group, (number, raw)) in promised.chain(proofs) {
+        let here = [Step::Key("expect"), Step::Key(group.as_str()), Step::Item(number)];
         if !known.contains(&raw.event) {
             let nearest = nearest(&raw.event, known.iter().map(String::as_str)).map(str::to_owned);
             let known = known.clone();
@@ -140,7 +142,8 @@ pub(super) fn occurrences(check: &mut Check<'_>, raw: &[raw::Occurrence]) -> Vec
         }
         let (event, note) = (raw.event.clone(), raw.note.clone());
         let fields = super::texts(&raw.fields);
-        occurrences.push(Occurrence { event, fields, min, max: raw.max, phase: raw.phase, note });
+        let (max, phase) = (raw.max, raw.phase);
+        occurrences.push(Occurrence { group, event, fields, min, max, phase, note });
     }
     occurrences
 }

@@ -57,6 +57,7 @@ fn every_metric_is_in_it_with_its_unit() {
         Some((head, last)) if quantiles.iter().any(|quantile| quantile == last) => {
             format!("{head}.Q")
         }
+        Some((head @ "LOAD.errors", _)) => format!("{head}.CODE"),
         Some(_) | None => name.to_owned(),
     };
     let all = all_names();
@@ -78,6 +79,8 @@ fn every_metric_is_in_it_with_its_unit() {
 fn every_event_phase_and_verdict_is_in_it() {
     let manual = manual();
     assert_eq!(first_column(&manual, "Event"), names(events::known()));
+    let open = ["rpc_", "spawn_", "57P01"];
+    assert_eq!(first_column(&manual, "Code of a failure"), names(codes::named().chain(open)));
     assert_eq!(first_column(&manual, "Phase"), names(Phase::ALL.map(Phase::as_str)));
     assert_eq!(first_column(&manual, "Verdict"), names(Verdict::ALL.map(Verdict::as_str)));
 }
