@@ -118,6 +118,7 @@ fn circumstances(before: &Report, after: &Report) -> Vec<Change> {
             ("cpus", cpus.to_string()),
             ("memory", format!("{memory_mib} MiB")),
             ("load average", load_average),
+            ("command", report.rerun.clone()),
         ]
     };
     let pairs = named(before).into_iter().zip(named(after));

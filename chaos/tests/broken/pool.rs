@@ -76,3 +76,12 @@ fn vacuity_check_sees_a_fault_that_bites() {
     assert_breaks(&biting, &[]);
     assert_eq!(biting.reason.as_deref(), Some("it must end inconclusive, and ended passed"));
 }
+
+#[test]
+fn health_speed_sees_health_that_stays_green() {
+    let phases = "{ warmup: 1s, steady: 2s, fault: auto, recovery: 1s }";
+    let scenario = Shortened::new("health-speed", phases).with_fault("for: 6s", "for: 2s");
+    // What falls silent is noticed by the next probe, and not before.
+    let silent = scenario.with_fault("use: refused", "kind: proxy.blackhole");
+    assert_breaks(&silent.run(&[]), &["pool.time_to_red < 1s"]);
+}

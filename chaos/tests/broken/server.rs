@@ -35,3 +35,12 @@ fn shutdown_inflight_sees_a_server_that_waits_for_endless_calls() {
     let waiting = ["endless=9s", "limit=5s", "config.pool.shutdown_timeout=5m"];
     assert_breaks(&scenario.run(&waiting), &["server.exit_time < 5s"]);
 }
+
+#[test]
+fn log_events_sees_a_server_that_says_too_little() {
+    let phases = "{ warmup: 1s, steady: 3s, fault: auto, recovery: 4s, drain: 1s }";
+    let scenario = Shortened::new("log-events", phases);
+    let quiet = scenario.run(&["config.telemetry.log=warn,codebase_mcp=info"]);
+    let promises = ["pool.acquired ≥ 500 in steady", "pool.connection.opened ≥ 2"];
+    assert_breaks(&quiet, &promises);
+}
