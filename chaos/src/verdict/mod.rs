@@ -20,9 +20,9 @@ pub use interval::{Interval, needed_samples};
 pub use recovery::{RecoveryError, detection_time, recovery_time};
 
 use self::measure::{Measured, measure};
-use crate::record::{Event, Phase, Record};
+use crate::record::{Event, Outcome, Phase, Record};
 use crate::report::model::{Assertion, Group, Verdict};
-use crate::schema::{Amount, Metric, Model, Occurrence, Promise, Scenario, Unit};
+use crate::schema::{Amount, Figure, Metric, Model, Occurrence, Promise, Scenario, Unit};
 
 /// How much of a limit the pacer may use up before a broken promise says more about this machine than about
 /// the server.
@@ -133,10 +133,11 @@ fn promised(
         (verdict, because) = (Verdict::Inconclusive, Some(reason));
     }
     let unit = promise.metric.unit();
-    let (actual, samples) = match &measured {
-        Measured::Nothing { .. } | Measured::Vacuous { .. } => (None, None),
-        Measured::Value { value, samples } => (Some(*value), *samples),
-        Measured::Quantile { interval, samples } => (Some(interval.estimate), Some(*samples)),
+    let actual = value_of(&measured);
+    let samples = match &measured {
+        Measured::Nothing { .. } | Measured::Vacuous { .. } => None,
+        Measured::Value { samples, .. } => *samples,
+        Measured::Quantile { samples, .. } => Some(*samples),
     };
     Assertion {
         group: promise.group,
@@ -186,36 +187,45 @@ fn too_few(samples: u64, needed: u64) -> String {
     format!("{samples} samples are too few; this needs {needed}")
 }
 
-/// Why a broken promise about a load's latency may be this machine's fault; `None` if it is not: requests were sent
-/// late by more than a part of what was measured, or of the limit if that is more.
+/// Why a broken promise about a load may be this machine's fault; `None` if it is not: requests were sent late by more
+/// than a part of what the promise allows.
 fn slow_pacer(
     scenario: &Scenario,
     record: &Record,
     promise: &Promise,
     measured: &Measured,
 ) -> Option<String> {
-    let Metric::Load(id, _) = &promise.metric else { return None };
-    if promise.limit.unit != Unit::Time {
-        return None;
-    }
-    let measured = match measured {
-        Measured::Nothing { .. } | Measured::Vacuous { .. } => return None,
-        Measured::Value { value, .. } => *value,
-        Measured::Quantile { interval, .. } => interval.estimate,
-    };
+    let Metric::Load(id, figure) = &promise.metric else { return None };
     let load = scenario.loads.iter().find(|load| load.id == *id)?;
     let Model::Open { .. } = load.model else { return None };
     let record = record.loads.iter().find(|load| load.id == *id)?;
+    let allowed = match (promise.limit.unit, figure) {
+        (Unit::Time, _) => promise.limit.value.max(value_of(measured)?),
+        // A caller who gives up counts as a failure, and one that was late has waited for less.
+        (_, Figure::Ok | Figure::Failed | Figure::TimedOut | Figure::SuccessRate)
+            if record.samples.iter().any(|sample| sample.outcome == Outcome::TimedOut) =>
+        {
+            load.timeout.as_secs_f64()
+        }
+        _ => return None,
+    };
     let mut lags: Vec<f64> = record.pacer_lag.iter().map(Duration::as_secs_f64).collect();
     lags.sort_by(f64::total_cmp);
     let lag = *lags.get(lags.len().saturating_sub(1) * 99 / 100)?;
-    (lag > promise.limit.value.max(measured) * PACER_SHARE).then(|| {
-        let lag = Amount::new(lag, Unit::Time);
+    (lag > allowed * PACER_SHARE).then(|| {
+        let [lag, allowed] = [lag, allowed].map(|time| Amount::new(time, Unit::Time));
         format!(
-            "this machine was too busy to say: one request in a hundred was sent {lag} late or more, against a limit of {}",
-            promise.limit
+            "this machine was too busy to say: one request in a hundred was sent {lag} late or more, where {allowed} is allowed"
         )
     })
+}
+
+fn value_of(measured: &Measured) -> Option<f64> {
+    match measured {
+        Measured::Nothing { .. } | Measured::Vacuous { .. } => None,
+        Measured::Value { value, .. } => Some(*value),
+        Measured::Quantile { interval, .. } => Some(interval.estimate),
+    }
 }
 
 fn occurred(record: &Record, wanted: &Occurrence) -> Assertion {

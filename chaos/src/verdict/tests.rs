@@ -174,6 +174,24 @@ fn a_machine_that_cannot_make_the_load_is_no_failure_of_the_server() {
 }
 
 #[test]
+fn a_machine_that_makes_callers_give_up_is_no_failure_of_the_server() {
+    let promise = "metric: reads.success_rate, ge: 99%, in: fault";
+    let some =
+        |due: Duration, outcome| if due.as_millis() % 50 == 0 { outcome } else { Outcome::Ok };
+    let lag = |mut record: Record, lag| {
+        record.loads[0].pacer_lag = vec![lag; 4000];
+        record
+    };
+    // A request gives up after ten seconds.
+    let gave_up = || record(|due| (MILLI, some(due, Outcome::TimedOut)));
+    assert_eq!(judged(promise, &lag(gave_up(), MILLI * 1100)).verdict, Verdict::Inconclusive);
+    assert_eq!(judged(promise, &lag(gave_up(), MILLI * 900)).verdict, Verdict::Fail);
+    // What the server refused is no fault of the machine.
+    let refused = record(|due| (MILLI, some(due, failed().1)));
+    assert_eq!(judged(promise, &lag(refused, MILLI * 1100)).verdict, Verdict::Fail);
+}
+
+#[test]
 fn without_a_steady_state_nothing_is_said() {
     let expect = "steady_state: [{ metric: reads.success_rate, ge: 99% }]\nexpect:\n  eventually: [{ metric: reads.recovery_time, lt: 5s }]\n";
     let scenario = scenario(&format!("{expect}{BITES}"));
