@@ -70,9 +70,18 @@ fn suite(name: &str, report: &Report) -> TestSuite {
 }
 
 fn case(report: &Report, assertion: &Assertion) -> TestCase {
-    let status =
-        status(assertion.verdict, assertion.because.as_deref(), &details(report, assertion));
-    let mut case = TestCase::new(valid(&assertion.text), status);
+    let details = details(report, assertion);
+    let mut case = if report.verdict == Verdict::Pass {
+        // A run that passes may have to have promises that do not hold.
+        let mut case = TestCase::new(valid(&assertion.text), TestCaseStatus::success());
+        if assertion.verdict != Verdict::Pass {
+            case.set_system_out(valid(&details));
+        }
+        case
+    } else {
+        let status = status(assertion.verdict, assertion.because.as_deref(), &details);
+        TestCase::new(valid(&assertion.text), status)
+    };
     case.set_classname(valid(&format!("{}.{}", report.scenario, assertion.group.as_str())));
     case
 }
@@ -137,6 +146,16 @@ mod tests {
         for name in ["outage-recovery (1 of 2)", "outage-recovery (2 of 2)"] {
             assert_eq!(text.matches(&format!("<testsuite name=\"{name}\"")).count(), 1, "{name}");
         }
+    }
+
+    #[test]
+    fn a_run_that_passes_has_neither_failures_nor_errors() {
+        let mut report = sample::report();
+        report.verdict = Verdict::Pass;
+        report.assertions[0].verdict = Verdict::Inconclusive;
+        let text = to_text(&[report]).unwrap();
+        assert!(text.contains("failures=\"0\" errors=\"0\""), "{text}");
+        assert!(text.contains("<system-out>promise: "), "{text}");
     }
 
     proptest! {

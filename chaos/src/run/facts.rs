@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::sessions::{self, Sessions};
 use super::world::World;
 use crate::load::Target;
-use crate::load::mcp::Server;
+use crate::load::mcp::{Exit, Server};
 use crate::record::{Gauges, Phase, Span};
 
 /// How often the drain phase looks whether everything has come back.
@@ -92,25 +92,31 @@ async fn look(world: &World) -> Option<Drained> {
     Some(Drained { busy: value("in_use") + value("waiting"), size: value("size"), sessions })
 }
 
-/// What is known of the server's process. `asked` is when it was asked to stop, if it was.
+/// What is known of the server's process. `asked` is when it was asked to stop, if it was; `offset` is when the run
+/// began by the server's clock.
 pub(super) fn of_server(
     server: &Server,
     asked: Option<Duration>,
     offset: Duration,
     facts: &mut BTreeMap<String, f64>,
 ) {
-    let mut put = |name: &str, value: f64| facts.insert(name.to_owned(), value);
-    put("server.panics", server.panics() as f64);
-    put("server.violations", server.violations().count as f64);
-    let exit = server.exit();
-    put("server.crashes", f64::from(u8::from(exit.is_some() && asked.is_none())));
-    if let (Some(exit), Some(asked)) = (exit, asked) {
-        let at = exit.at.saturating_sub(offset);
-        put("server.exit_time", at.saturating_sub(asked).as_secs_f64());
-        // A signal's end is no success, whatever code stands for it.
-        let code = exit.code.or(exit.signal.map(|signal| 128 + signal)).unwrap_or(255);
-        put("server.exit_code", code.into());
-    }
+    facts.insert("server.panics".to_owned(), server.panics() as f64);
+    facts.insert("server.violations".to_owned(), server.violations().count as f64);
+    // From before the run began, if need be: it was then not asked either.
+    let exit = server.exit().map(|exit| Exit { at: exit.at.saturating_sub(offset), ..exit });
+    of_exit(exit, asked, facts);
+}
+
+/// An end that nobody has asked for by then is a crash, and nothing else is said of it.
+fn of_exit(exit: Option<Exit>, asked: Option<Duration>, facts: &mut BTreeMap<String, f64>) {
+    let asked_for = asked.zip(exit).filter(|(asked, exit)| exit.at >= *asked);
+    let crashed = exit.is_some() && asked_for.is_none();
+    facts.insert("server.crashes".to_owned(), f64::from(u8::from(crashed)));
+    let Some((asked, exit)) = asked_for else { return };
+    facts.insert("server.exit_time".to_owned(), exit.at.saturating_sub(asked).as_secs_f64());
+    // A signal's end is no success, whatever code stands for it.
+    let code = exit.code.or(exit.signal.map(|signal| 128 + signal)).unwrap_or(255);
+    facts.insert("server.exit_code".to_owned(), code.into());
 }
 
 /// How much more memory the server has in the last quarter of the measured time than in the first, in the median.
@@ -129,4 +135,32 @@ pub(super) fn growth(gauges: &[Gauges], phases: &[(Phase, Span)]) -> Option<f64>
     let first = median(Span { from, to: from + quarter })?;
     let last = median(Span { from: to.saturating_sub(quarter), to })?;
     Some((last - first).max(0.0) * 1024.0 * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(exit: Option<u64>, asked: Option<u64>) -> BTreeMap<String, f64> {
+        let mut facts = BTreeMap::new();
+        let exit = exit.map(|at| Exit { code: Some(0), signal: None, at: Duration::from_secs(at) });
+        of_exit(exit, asked.map(Duration::from_secs), &mut facts);
+        facts
+    }
+
+    #[test]
+    fn a_server_that_is_gone_before_it_is_asked_has_crashed() {
+        let crashed = BTreeMap::from([("server.crashes".to_owned(), 1.0)]);
+        assert_eq!(facts(Some(10), Some(17)), crashed);
+        assert_eq!(facts(Some(10), None), crashed);
+        assert_eq!(facts(None, Some(17)), BTreeMap::from([("server.crashes".to_owned(), 0.0)]));
+    }
+
+    #[test]
+    fn an_end_that_was_asked_for_has_a_time_and_a_code() {
+        let facts = facts(Some(19), Some(17));
+        let told =
+            ["server.crashes", "server.exit_code", "server.exit_time"].map(|name| facts[name]);
+        assert_eq!(told, [0.0, 0.0, 2.0]);
+    }
 }

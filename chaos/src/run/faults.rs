@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rustix::io::Errno;
 use rustix::process::Signal;
 use sqlx::{Connection, PgConnection, Row};
 
@@ -98,8 +99,13 @@ pub(super) async fn begin(
         FaultKind::PostgresTerminate { share } => terminate(world, share.value, seed, now).await,
         FaultKind::PostgresLock {} => Ok(Active::Lock(Box::new(lock(world).await?)).into()),
         FaultKind::ServerTerminate {} => {
-            server(world)?.signal(Signal::TERM)?;
-            Ok(Begun::default())
+            // One that has ended by itself cannot be asked any more; what that means is for the verdict to say.
+            match server(world)?.signal(Signal::TERM) {
+                Err(error) if error.raw_os_error() != Some(Errno::SRCH.raw_os_error()) => {
+                    Err(error.into())
+                }
+                Ok(()) | Err(_) => Ok(Begun::default()),
+            }
         }
         FaultKind::ServerLeave {} => {
             server(world)?.close_stdin();
@@ -186,7 +192,10 @@ fn toxic(fault: &Fault) -> Option<ToxicSpec> {
             heal: Some(proxy_heal(*heal)),
             ..new(ToxicKind::Blackhole)
         },
-        FaultKind::Reset {} => new(ToxicKind::Reset),
+        // Until it is removed again, a new connection would meet it too.
+        FaultKind::Reset {} => {
+            ToxicSpec { scope: Some(proxy::Scope::Existing), ..new(ToxicKind::Reset) }
+        }
         FaultKind::AcceptDelay { delay } => {
             new(ToxicKind::AcceptDelay).with("delay", millis(delay.0))
         }

@@ -23,7 +23,6 @@ mod timeline;
 mod world;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -112,16 +111,20 @@ pub async fn run(
     let mut report = empty(scenario, options, &name, environment);
     report.started_at = began_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     report.wall_s = wall.as_secs_f64();
-    match &finished.played {
-        Ok(record) => judge(&mut report, scenario, record, wall),
-        Err(RunError::Skipped(why)) => {
+    summarise(&mut report, scenario, &finished.record);
+    match &finished.failed {
+        None => {
+            report.assertions = verdict::judge(scenario, &finished.record, wall);
+            (report.verdict, report.reason) = verdict::verdict(scenario, &report.assertions);
+        }
+        Some(RunError::Skipped(why)) => {
             (report.verdict, report.reason) = (Verdict::Skipped, Some(why.clone()));
         }
-        Err(error @ (RunError::Interrupted | RunError::Failed(_))) => {
+        Some(error @ (RunError::Interrupted | RunError::Failed(_))) => {
             (report.verdict, report.reason) = (Verdict::Error, Some(error.to_string()));
         }
     }
-    if let Err(error) = keep(&options.out.join(&name), scenario, &report, finished) {
+    if let Err(error) = keep(&options.out.join(&name), scenario, &report, &finished) {
         report.verdict = Verdict::Error;
         report.reason = Some(format!("the evidence could not be written: {error}"));
     }
@@ -130,7 +133,10 @@ pub async fn run(
 
 /// What a run leaves.
 struct Finished {
-    played: Result<Record, RunError>,
+    /// What was measured, as far as it came.
+    record: Record,
+    /// Why it did not come to its end, if it did not.
+    failed: Option<RunError>,
     /// Texts that are kept as they are, by file name.
     logs: Vec<(&'static str, String)>,
 }
@@ -143,7 +149,8 @@ async fn carry_out(
     live: &Live,
     stop: &CancellationToken,
 ) -> Finished {
-    let ended = |error| Finished { played: Err(error), logs: Vec::new() };
+    let ended =
+        |error| Finished { record: Record::default(), failed: Some(error), logs: Vec::new() };
     let journal = match Journal::open(&options.journals, name) {
         Ok(journal) => journal,
         Err(error) => {
@@ -163,7 +170,8 @@ async fn carry_out(
         }
     };
     world.describe(environment).await;
-    let mut played = play::play(scenario, &mut world, options, live, stop).await;
+    let (record, played) = play::play(scenario, &mut world, options, live, stop).await;
+    let mut failed = played.err();
     live.change(|state| state.stage = Stage::TearingDown);
     let mut logs = world.logs().await;
     if options.keep {
@@ -171,10 +179,10 @@ async fn carry_out(
     } else {
         world.take_down().await;
         if let Err(left) = settle::settle_own(journal).await {
-            played = Err(RunError::Failed(left));
+            failed = Some(RunError::Failed(left));
         }
     }
-    Finished { played, logs }
+    Finished { record, failed, logs }
 }
 
 /// A report in which nothing has happened yet.
@@ -204,9 +212,7 @@ fn empty(scenario: &Scenario, options: &Options, name: &str, environment: Enviro
 }
 
 /// Fills in what the record says.
-fn judge(report: &mut Report, scenario: &Scenario, record: &Record, wall: Duration) {
-    report.assertions = verdict::judge(scenario, record, wall);
-    (report.verdict, report.reason) = verdict::verdict(scenario, &report.assertions);
+fn summarise(report: &mut Report, scenario: &Scenario, record: &Record) {
     let summary::Summary { phases, faults, loads, pool, event_counts, events, facts } =
         summary::summarise(record, &scenario.loads);
     (report.phases, report.faults, report.loads) = (phases, faults, loads);
@@ -224,18 +230,18 @@ fn rerun(scenario: &Scenario, options: &Options, environment: &Environment) -> S
     format!("cargo run --bin scenarios -- {words} --seed {seed}{provider}")
 }
 
-/// Writes the folder of a run. One that came to no end has nothing measured in it, but its logs.
+/// Writes the folder of a run.
 fn keep(
     folder: &std::path::Path,
     scenario: &Scenario,
     report: &Report,
-    finished: Finished,
+    finished: &Finished,
 ) -> Result<(), evidence::WriteError> {
-    let Finished { played, logs } = finished;
-    let scenario = [("scenario.yaml", scenario.text.clone())];
-    evidence::write(folder, report, &played.unwrap_or_default())?;
-    for (name, text) in scenario.into_iter().chain(logs) {
-        evidence::write_text(folder, name, &text)?;
+    let Finished { record, logs, .. } = finished;
+    evidence::write(folder, report, record)?;
+    evidence::write_text(folder, "scenario.yaml", &scenario.text)?;
+    for (name, text) in logs {
+        evidence::write_text(folder, name, text)?;
     }
     Ok(())
 }

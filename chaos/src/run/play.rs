@@ -20,22 +20,19 @@ use crate::record::{Epoch, Event, FaultRecord, Gauges, LoadRecord, Phase, Record
 use crate::schema::{FaultKind, Scenario};
 
 /// Plays the scenario from beginning to end. Whatever ends it, the faults are undone and the loads have ended when
-/// it returns.
+/// it returns, and what was measured by then is in the record.
 pub(super) async fn play(
     scenario: &Scenario,
     world: &mut World,
     options: &Options,
     live: &Live,
     stop: &CancellationToken,
-) -> Result<Record, RunError> {
+) -> (Record, Result<(), RunError>) {
     let mut player = Player::new(scenario, live);
     options.log.begin(player.epoch);
     let played = player.steps(world, options, stop).await;
     let undone = player.undo_all(world).await;
-    let record = player.finish(world, options).await;
-    played?;
-    undone?;
-    Ok(record)
+    (player.finish(world, options).await, played.and(undone))
 }
 
 struct Player<'a> {

@@ -169,6 +169,18 @@ impl Metric {
         }
     }
 
+    /// Whether it is about what must never be, however busy the machine and however bad the network.
+    pub fn is_of_safety(&self) -> bool {
+        match self {
+            Self::Load(_, figure) => *figure == Figure::Malformed,
+            Self::Gauge(name) | Self::Fact(name) => {
+                ["pool.excess", "server.crashes", "server.panics", "server.violations"]
+                    .contains(name)
+            }
+            Self::TimeToRed | Self::TimeToGreen => false,
+        }
+    }
+
     /// Whether it is a time that counts from the beginning or the end of the faults.
     pub fn counts_from_faults(&self) -> bool {
         matches!(

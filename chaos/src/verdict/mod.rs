@@ -6,7 +6,8 @@
 //! - No data is a failure, never a pass: an empty window is broken by whoever did not fill it.
 //! - Too little data, a fault that nobody felt (no request failed whose failing was to be measured) and a machine that was too slow to make the load are
 //!   inconclusive.
-//! - The steady state before the faults is a gate: if it does not hold, nothing is said about the rest.
+//! - The steady state before the faults is a gate: if it does not hold, nothing is said about the rest, but for
+//!   what no busy machine excuses, such as a crash.
 //! - A quantile is claimed only where the number of samples supports it.
 
 mod interval;
@@ -60,20 +61,26 @@ fn goes_on(scenario: &Scenario, promise: &Promise) -> bool {
     planned && loaded
 }
 
-/// The verdict on a run: that of its worst assertion, but nothing is said about a system that was not steady
+/// The verdict on a run: that of its worst assertion, but little is said about a system that was not steady
 /// to begin with, and a scenario that tests the runner must come to the verdict that it names.
 pub fn verdict(scenario: &Scenario, assertions: &[Assertion]) -> (Verdict, Option<String>) {
     // Only before the faults it is a gate: what they broke is broken, however little came after them.
-    let promises =
-        || scenario.promises.iter().filter(|promise| promise.group == Group::SteadyState);
-    let is_gate = |text: &str| promises().any(|promise| at(promise, Some(Phase::Steady)) == text);
-    let gate = assertions.iter().find(|assertion| {
-        assertion.group == Group::SteadyState
-            && assertion.verdict == Verdict::Inconclusive
-            && is_gate(&assertion.text)
-    });
+    let is_gate = |assertion: &&Assertion| {
+        let text = |promise: &Promise| at(promise, Some(Phase::Steady)) == assertion.text;
+        assertion.verdict == Verdict::Inconclusive
+            && assertion.group == Group::SteadyState
+            && scenario.promises.iter().any(text)
+    };
+    let is_unsafe = |assertion: &&Assertion| {
+        let text = |promise: &&Promise| at(promise, promise.phase) == assertion.text;
+        let promise = scenario.promises.iter().find(text);
+        assertion.verdict == Verdict::Fail && promise.is_some_and(|it| it.metric.is_of_safety())
+    };
+    let gate = assertions.iter().find(is_gate);
+    let broken = assertions.iter().find(is_unsafe);
     let worst = assertions.iter().map(|assertion| assertion.verdict).max();
     let (verdict, reason) = match (gate, worst) {
+        (Some(_), _) if broken.is_some() => (Verdict::Fail, None),
         (Some(gate), _) => {
             let reason = format!("there was no steady state before the faults: {}", gate.text);
             (Verdict::Inconclusive, Some(reason))
@@ -198,24 +205,29 @@ fn slow_pacer(
     let Metric::Load(id, figure) = &promise.metric else { return None };
     let load = scenario.loads.iter().find(|load| load.id == *id)?;
     let Model::Open { .. } = load.model else { return None };
-    let record = record.loads.iter().find(|load| load.id == *id)?;
-    let allowed = match (promise.limit.unit, figure) {
-        (Unit::Time, _) => promise.limit.value.max(value_of(measured)?),
+    let made = record.loads.iter().find(|load| load.id == *id)?;
+    let patience = load.timeout.as_secs_f64() * PACER_SHARE;
+    let most = match (figure, promise.limit.unit) {
+        // Who is sent late is late in a bucket.
+        (Figure::RecoveryTime, _) => {
+            recovery::tolerated(record, made).map_or(patience, |time| time.as_secs_f64())
+        }
+        (_, Unit::Time) => promise.limit.value.max(value_of(measured)?) * PACER_SHARE,
         // A caller who gives up counts as a failure, and one that was late has waited for less.
-        (_, Figure::Ok | Figure::Failed | Figure::TimedOut | Figure::SuccessRate)
-            if record.samples.iter().any(|sample| sample.outcome == Outcome::TimedOut) =>
+        (Figure::Ok | Figure::Failed | Figure::TimedOut | Figure::SuccessRate, _)
+            if made.samples.iter().any(|sample| sample.outcome == Outcome::TimedOut) =>
         {
-            load.timeout.as_secs_f64()
+            patience
         }
         _ => return None,
     };
-    let mut lags: Vec<f64> = record.pacer_lag.iter().map(Duration::as_secs_f64).collect();
+    let mut lags: Vec<f64> = made.pacer_lag.iter().map(Duration::as_secs_f64).collect();
     lags.sort_by(f64::total_cmp);
     let lag = *lags.get(lags.len().saturating_sub(1) * 99 / 100)?;
-    (lag > allowed * PACER_SHARE).then(|| {
-        let [lag, allowed] = [lag, allowed].map(|time| Amount::new(time, Unit::Time));
+    (lag > most).then(|| {
+        let [lag, most] = [lag, most].map(|time| Amount::new(time, Unit::Time));
         format!(
-            "this machine was too busy to say: one request in a hundred was sent {lag} late or more, where {allowed} is allowed"
+            "this machine was too busy to say: one request in a hundred was sent {lag} late or more, and this bears {most}"
         )
     })
 }

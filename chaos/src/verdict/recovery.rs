@@ -12,6 +12,9 @@ const LASTING: u32 = 5;
 const GOOD_SHARE: f64 = 0.999;
 /// A good bucket's slow requests take at most so many times as long as those of the steady phase…
 const SLOWER: u32 = 2;
+/// … and so many times as long as the median there, as a steady phase with a longer tail says little about what
+/// is usual…
+const TAIL: u32 = 20;
 /// … or as long as this, if that is more: a bucket holds few requests, and one of them may wait for the
 /// machine.
 const SLOWEST: Duration = Duration::from_millis(50);
@@ -43,14 +46,20 @@ pub(super) fn healed_at(record: &Record) -> Option<Duration> {
     record.faults.iter().map(|fault| fault.span.to).max()
 }
 
+/// How slow the slow requests of a good bucket may be; `None` without a steady phase, as then nobody knows what is
+/// usual.
+pub(super) fn tolerated(record: &Record, load: &LoadRecord) -> Option<Duration> {
+    let steady = latencies(load, record.phase(Phase::Steady)?);
+    let (slow, median) = (slow_end(&steady)?, steady.get(steady.len() / 2)?);
+    Some((slow * SLOWER).min(*median * TAIL).max(SLOWEST))
+}
+
 /// From the end of the last fault to the beginning of the first five consecutive buckets of 200 ms, each with
-/// requests, in each of which 99.9 % succeed and 99 % are no slower than twice the 99th percentile of the steady
-/// phase (50 ms if that is more).
+/// requests, in each of which 99.9 % succeed and, if there was a steady phase, 99 % are no slower than twice the
+/// 99th percentile there (20 times the median if that is less; 50 ms if that is more).
 pub fn recovery_time(record: &Record, load: &LoadRecord) -> Result<Duration, RecoveryError> {
     let healed = healed_at(record).ok_or(RecoveryError::NoFault)?;
-    let steady = record.phase(Phase::Steady);
-    let usual = steady.and_then(|steady| slow_end(&latencies(load, steady)));
-    let tolerated = (usual.unwrap_or_default() * SLOWER).max(SLOWEST);
+    let tolerated = tolerated(record, load).unwrap_or(Duration::MAX);
     let after = |sample: &&Sample| sample.due >= healed;
     let last = load.samples.iter().filter(after).map(|sample| sample.due).max();
     let last = last.ok_or(RecoveryError::NoRequests)?;

@@ -113,6 +113,34 @@ fn service_that_is_back_but_slow_has_not_recovered() {
 }
 
 #[test]
+fn a_steady_phase_with_a_long_tail_does_not_stretch_what_is_usual() {
+    // One request in fifty took a second before the outage, and every one takes half a second after it.
+    let usual = |due: Duration| if due.as_millis() % 500 == 0 { MILLI * 1000 } else { MILLI * 5 };
+    let steady = Duration::from_secs(10);
+    let tailed = record(|due| ok(if due < steady { usual(due) } else { MILLI * 500 }));
+    let assertion = judged("metric: reads.recovery_time, lt: 30s", &tailed);
+    assert_eq!(assertion.verdict, Verdict::Fail);
+}
+
+#[test]
+fn without_a_steady_phase_service_is_judged_by_its_successes() {
+    let mut slow = record(|_| ok(MILLI * 400));
+    slow.phases.retain(|(phase, _)| *phase != Phase::Steady);
+    let assertion = judged("metric: reads.recovery_time, lt: 1s", &slow);
+    assert_eq!(assertion.verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_machine_that_is_late_itself_cannot_tell_a_recovery() {
+    let mut slow = record(|due| ok(if due < Duration::from_secs(10) { MILLI } else { MILLI * 60 }));
+    let promise = "metric: reads.recovery_time, lt: 5s";
+    slow.loads[0].pacer_lag = vec![MILLI * 40; 4000];
+    assert_eq!(judged(promise, &slow).verdict, Verdict::Fail);
+    slow.loads[0].pacer_lag = vec![MILLI * 55; 4000];
+    assert_eq!(judged(promise, &slow).verdict, Verdict::Inconclusive);
+}
+
+#[test]
 fn a_run_that_ended_before_the_recovery_fails() {
     let assertion = judged("metric: reads.recovery_time, lt: 60s", &outage(Duration::MAX));
     assert_eq!(assertion.verdict, Verdict::Fail);
@@ -204,6 +232,15 @@ fn without_a_steady_state_nothing_is_said() {
     let (verdict, reason) = verdict(&scenario, &sick);
     assert_eq!(verdict, Verdict::Inconclusive);
     assert!(reason.unwrap().starts_with("there was no steady state before the faults"));
+}
+
+#[test]
+fn what_no_busy_machine_excuses_fails_also_without_a_steady_state() {
+    let expect = "steady_state: [{ metric: reads.success_rate, ge: 99% }]\nexpect:\n  always: [{ metric: server.crashes, eq: 0 }]\n";
+    let scenario = scenario(&format!("{expect}{BITES}"));
+    let mut record = record(|_| failed());
+    record.facts.insert("server.crashes".to_owned(), 1.0);
+    assert_eq!(verdict(&scenario, &judge(&scenario, &record, Duration::ZERO)).0, Verdict::Fail);
 }
 
 #[test]

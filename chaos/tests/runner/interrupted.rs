@@ -17,6 +17,10 @@ async fn in_mid_fault(provider: &str, signal: Signal) {
     assert!(ended.stderr.contains("interrupted; everything was undone"), "{}", ended.stderr);
     nothing_left(&project, begun).await;
     assert!(!is_open(proxy).await);
+    // What was measured by then is kept.
+    let [run] = &project.runs()[..] else { panic!("one run") };
+    let events = std::fs::read_to_string(run.join("events.ndjson")).unwrap();
+    assert!(events.contains("runner.fault_begun"), "{events}");
 }
 
 async fn nothing_left(project: &Project, begun: Vec<Undo>) {
