@@ -149,6 +149,18 @@ mod tests {
     }
 
     #[test]
+    fn sessions_that_no_pool_knows_are_orphans() {
+        let sessions = Sessions { all: 5, idle_in_transaction: 1 };
+        let drained = Drained { busy: 2.0, size: 3.0, sessions };
+        let mut facts = BTreeMap::new();
+        drained.facts(&mut facts);
+        let names = ["pool.leaked", "postgres.orphans", "postgres.sessions"];
+        assert_eq!(names.map(|name| facts[name]), [2.0, 2.0, 5.0]);
+        assert_eq!(facts["postgres.idle_in_transaction"], 1.0);
+        assert!(!drained.is_empty());
+    }
+
+    #[test]
     fn a_server_that_is_gone_before_it_is_asked_has_crashed() {
         let crashed = BTreeMap::from([("server.crashes".to_owned(), 1.0)]);
         assert_eq!(facts(Some(10), Some(17)), crashed);

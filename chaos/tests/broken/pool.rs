@@ -42,6 +42,13 @@ fn leak_detection_sees_connections_that_are_taken_away() {
 }
 
 #[test]
+fn leak_detection_sees_connections_that_do_not_come_back() {
+    let scenario = Shortened::new("leak-detection", "{ steady: 4s, drain: 2s }");
+    let kept = scenario.with("hold: 3s", "hold: 9s").run(&[]);
+    assert_breaks(&kept, &["pool.leaked = 0 in drain", "pool.live_leaks = 0 in drain"]);
+}
+
+#[test]
 fn half_open_idle_sees_silent_connections_that_are_used_unchecked() {
     let phases = r#"{ warmup: 1s, steady: 3s, fault: "${quiet}", recovery: 5s, drain: 2s }"#;
     let scenario = Shortened::new("half-open-idle", phases);
@@ -71,7 +78,7 @@ fn vacuity_check_sees_a_fault_that_bites() {
     let phases = "{ warmup: 1s, steady: 2s, fault: auto, recovery: 2s, drain: 1s }";
     let scenario = Shortened::new("vacuity-check", phases);
     assert_passes(&scenario.run(&[]));
-    let biting = scenario.with_fault("kind: proxy.noop", "kind: proxy.refuse").run(&[]);
+    let biting = scenario.with("kind: proxy.noop", "kind: proxy.refuse").run(&[]);
     // The guard is the verdict that the file names.
     assert_breaks(&biting, &[]);
     assert_eq!(biting.reason.as_deref(), Some("it must end inconclusive, and ended passed"));
@@ -80,8 +87,8 @@ fn vacuity_check_sees_a_fault_that_bites() {
 #[test]
 fn health_speed_sees_health_that_stays_green() {
     let phases = "{ warmup: 1s, steady: 2s, fault: auto, recovery: 1s }";
-    let scenario = Shortened::new("health-speed", phases).with_fault("for: 6s", "for: 2s");
+    let scenario = Shortened::new("health-speed", phases).with("for: 6s", "for: 2s");
     // What falls silent is noticed by the next probe, and not before.
-    let silent = scenario.with_fault("use: refused", "kind: proxy.blackhole");
+    let silent = scenario.with("use: refused", "kind: proxy.blackhole");
     assert_breaks(&silent.run(&[]), &["pool.time_to_red < 1s"]);
 }

@@ -15,9 +15,26 @@ fn outage_recovery_sees_callers_that_hang_and_health_that_stays_green() {
     let phases = "{ warmup: 1s, steady: 5s, fault: auto, recovery: 5s, drain: 1s }";
     let scenario = Shortened::new("outage-recovery", phases);
     // No setting makes callers wait for a database that refuses them: only one that is silent does.
-    let silent = scenario.with_fault("use: refused", "kind: proxy.blackhole");
+    let silent = scenario.with("use: refused", "kind: proxy.blackhole");
     let promises = ["reads.failed.latency.max < 2.50s", "pool.time_to_red < 1s"];
     assert_breaks(&silent.run(&["outage=6s"]), &promises);
+}
+
+#[test]
+fn outage_recovery_sees_a_server_that_does_not_heal() {
+    let phases = "{ warmup: 1s, steady: 5s, fault: auto, recovery: 5s, drain: 1s }";
+    let scenario = Shortened::new("outage-recovery", phases);
+    // The one connection is dead, and nobody gives up on its statement.
+    let dead = "kind: proxy.blackhole, with: { scope: existing, heal: keep_dead }";
+    let waiting = [
+        "outage=1s",
+        "config.pool.min_size=1",
+        "config.pool.max_size=1",
+        "config.pool.shutdown_timeout=1s",
+        "config.pool.command_timeout=5m",
+    ];
+    let promises = ["reads.recovery_time < 10s", "pool.leaked = 0 in drain"];
+    assert_breaks(&scenario.with("use: refused", dead).run(&waiting), &promises);
 }
 
 #[test]

@@ -41,8 +41,8 @@ impl Shortened {
         shortened
     }
 
-    /// Another fault in the place of the shipped one.
-    pub(crate) fn with_fault(self, shipped: &str, other: &str) -> Self {
+    /// Something else in the place of what is shipped.
+    pub(crate) fn with(self, shipped: &str, other: &str) -> Self {
         let text = fs::read_to_string(self.path()).unwrap();
         self.write(&replaced(&text, shipped, other));
         self
