@@ -7,7 +7,7 @@ mod config;
 mod doctor;
 mod index;
 mod keep_cluster;
-mod output;
+pub mod output;
 mod pool;
 mod reload;
 mod search;

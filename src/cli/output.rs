@@ -30,7 +30,7 @@ pub(super) fn error(error: &dyn fmt::Display) {
 }
 
 /// `1,234`.
-pub(super) fn number(count: u64) -> String {
+pub fn number(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (position, digit) in digits.chars().enumerate() {
@@ -43,7 +43,7 @@ pub(super) fn number(count: u64) -> String {
 }
 
 /// `1 file`, `2 files`.
-pub(super) fn counted(count: u64, one: &str) -> String {
+pub fn counted(count: u64, one: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {one}{plural}", number(count))
 }

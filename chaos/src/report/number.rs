@@ -1,5 +1,7 @@
 //! Numbers as people read them, and the conversions that lose nothing that matters in a report.
 
+pub(super) use codebase_mcp::cli::output::{counted, number as count};
+
 /// A count as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "no count of a run comes near 2^53")]
 pub(super) fn float(count: u64) -> f64 {
@@ -14,25 +16,6 @@ pub(super) fn float(count: u64) -> f64 {
 )]
 pub(super) fn whole(value: f64) -> u64 {
     value.round() as u64
-}
-
-/// `1,234`.
-pub(super) fn count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// `1 sample`, `2 samples`.
-pub(super) fn counted(number: u64, one: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {one}{plural}", count(number))
 }
 
 /// A latency of so many milliseconds in three digits: `85 µs`, `4.12 ms`, `412 ms`, `2.01 s`.

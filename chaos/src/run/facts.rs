@@ -141,6 +141,10 @@ pub(super) fn growth(gauges: &[Gauges], phases: &[(Phase, Span)]) -> Option<f64>
 mod tests {
     use super::*;
 
+    fn map<const N: usize>(facts: [(&str, f64); N]) -> BTreeMap<String, f64> {
+        facts.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
     fn facts(exit: Option<u64>, asked: Option<u64>) -> BTreeMap<String, f64> {
         let mut facts = BTreeMap::new();
         let exit = exit.map(|at| Exit { code: Some(0), signal: None, at: Duration::from_secs(at) });
@@ -154,25 +158,28 @@ mod tests {
         let drained = Drained { busy: 2.0, size: 3.0, sessions };
         let mut facts = BTreeMap::new();
         drained.facts(&mut facts);
-        let names = ["pool.leaked", "postgres.orphans", "postgres.sessions"];
-        assert_eq!(names.map(|name| facts[name]), [2.0, 2.0, 5.0]);
-        assert_eq!(facts["postgres.idle_in_transaction"], 1.0);
+        let expected = [
+            ("pool.leaked", 2.0),
+            ("postgres.orphans", 2.0),
+            ("postgres.sessions", 5.0),
+            ("postgres.idle_in_transaction", 1.0),
+        ];
+        assert_eq!(facts, map(expected));
         assert!(!drained.is_empty());
     }
 
     #[test]
     fn a_server_that_is_gone_before_it_is_asked_has_crashed() {
-        let crashed = BTreeMap::from([("server.crashes".to_owned(), 1.0)]);
+        let crashed = map([("server.crashes", 1.0)]);
         assert_eq!(facts(Some(10), Some(17)), crashed);
         assert_eq!(facts(Some(10), None), crashed);
-        assert_eq!(facts(None, Some(17)), BTreeMap::from([("server.crashes".to_owned(), 0.0)]));
+        assert_eq!(facts(None, Some(17)), map([("server.crashes", 0.0)]));
     }
 
     #[test]
     fn an_end_that_was_asked_for_has_a_time_and_a_code() {
-        let facts = facts(Some(19), Some(17));
-        let told =
-            ["server.crashes", "server.exit_code", "server.exit_time"].map(|name| facts[name]);
-        assert_eq!(told, [0.0, 0.0, 2.0]);
+        let expected =
+            [("server.crashes", 0.0), ("server.exit_code", 0.0), ("server.exit_time", 2.0)];
+        assert_eq!(facts(Some(19), Some(17)), map(expected));
     }
 }

@@ -115,7 +115,8 @@ fn service_that_is_back_but_slow_has_not_recovered() {
 #[test]
 fn a_steady_phase_with_a_long_tail_does_not_stretch_what_is_usual() {
     // One request in fifty took a second before the outage, and every one takes half a second after it.
-    let usual = |due: Duration| if due.as_millis() % 500 == 0 { MILLI * 1000 } else { MILLI * 5 };
+    let usual =
+        |due: Duration| if due.as_millis().is_multiple_of(500) { MILLI * 1000 } else { MILLI * 5 };
     let steady = Duration::from_secs(10);
     let tailed = record(|due| ok(if due < steady { usual(due) } else { MILLI * 500 }));
     let assertion = judged("metric: reads.recovery_time, lt: 30s", &tailed);
@@ -204,8 +205,9 @@ fn a_machine_that_cannot_make_the_load_is_no_failure_of_the_server() {
 #[test]
 fn a_machine_that_makes_callers_give_up_is_no_failure_of_the_server() {
     let promise = "metric: reads.success_rate, ge: 99%, in: fault";
-    let some =
-        |due: Duration, outcome| if due.as_millis() % 50 == 0 { outcome } else { Outcome::Ok };
+    let some = |due: Duration, outcome| {
+        if due.as_millis().is_multiple_of(50) { outcome } else { Outcome::Ok }
+    };
     let lag = |mut record: Record, lag| {
         record.loads[0].pacer_lag = vec![lag; 4000];
         record
