@@ -1,12 +1,15 @@
 //! Which provider to take, and which can be used on this machine.
 
+use std::io;
 use std::net::SocketAddr;
 
 use codebase_mcp::postgres::{Account, Installation};
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::lookup_host;
+use tokio::time::timeout;
 
+use super::postgres::TRY;
 use super::{Choice, Provider, StackError, Wanted, container};
 
 /// Whether a provider can be used on this machine.
@@ -52,8 +55,12 @@ pub(super) async fn decide(choice: Choice, wanted: &Wanted) -> Result<Provider, 
     }
 }
 
-/// Reads a URL and finds the address of its host.
-pub(super) async fn parse(url: &str) -> Result<(PgConnectOptions, SocketAddr), StackError> {
+/// Reads the URL of a server with which the runner can work, without looking whether it is there.
+///
+/// # Errors
+///
+/// [`StackError::Url`]: it is none.
+pub fn read_url(url: &str) -> Result<PgConnectOptions, StackError> {
     let options: PgConnectOptions =
         url.parse().map_err(|error: sqlx::Error| StackError::Url { reason: error.to_string() })?;
     let refuse = |reason: String| Err(StackError::Url { reason });
@@ -64,20 +71,32 @@ pub(super) async fn parse(url: &str) -> Result<(PgConnectOptions, SocketAddr), S
     if options.get_username().contains(['/', '?', '#', '[', ']', '\\', '@', ':']) {
         return refuse(format!("the user name {:?} needs escapes", options.get_username()));
     }
-    let (host, port) = (options.get_host().to_owned(), options.get_port());
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    match lookup_host((host, port)).await {
-        Ok(mut addresses) => match addresses.next() {
-            Some(address) => Ok((options.host(host), address)),
-            None => refuse(format!("the host {host} has no address")),
-        },
-        Err(error) => refuse(format!("the host {host} is unknown: {error}")),
+    Ok(options)
+}
+
+/// Reads a URL and finds the address of its host.
+pub(super) async fn locate(url: &str) -> Result<(PgConnectOptions, SocketAddr), StackError> {
+    let options = read_url(url)?;
+    let (named, port) = (options.get_host().to_owned(), options.get_port());
+    let host = named.trim_start_matches('[').trim_end_matches(']');
+    let found = match timeout(TRY, lookup_host((host, port))).await {
+        Ok(found) => found.map(|mut addresses| addresses.next()),
+        Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| StackError::Unreachable {
+        address: format!("{named}:{port}"),
+        source,
+    };
+    match found {
+        Ok(Some(address)) => Ok((options.host(host), address)),
+        Ok(None) => Err(unreachable("the host has no address".into())),
+        Err(error) => Err(unreachable(format!("the host is unknown: {error}").into())),
     }
 }
 
 async fn url(wanted: &Wanted) -> Result<String, StackError> {
     let url = wanted.url.as_deref().ok_or(StackError::NoUrl)?;
-    let (_, address) = parse(url).await?;
+    let (_, address) = locate(url).await?;
     Ok(format!("a server at {address}"))
 }
 

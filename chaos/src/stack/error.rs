@@ -44,6 +44,19 @@ pub enum StackError {
         reason: String,
     },
 
+    /// A server that is not ours takes no connection.
+    #[error(
+        "no connection to the PostgreSQL of the URL at {address}; start it, correct host, port, user, \
+         password or database of the URL, or choose another provider"
+    )]
+    Unreachable {
+        /// Host and port, as the URL has them.
+        address: String,
+        /// What happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// A server that is not ours has another setting than the scenario wants.
     #[error(
         "the PostgreSQL at {address} has {name} = {found} and the scenario wants {wanted}; set it \
@@ -264,6 +277,7 @@ impl StackError {
             self,
             Self::Unsupported { .. }
                 | Self::NoUrl
+                | Self::Unreachable { .. }
                 | Self::Setting { .. }
                 | Self::NoEngine { .. }
                 | Self::NoImage { .. }

@@ -33,7 +33,7 @@ use std::path::Path;
 use codebase_mcp::postgres::Config;
 use serde::{Deserialize, Serialize};
 
-pub use choose::{Availability, probe};
+pub use choose::{Availability, probe, read_url};
 pub use container::sweep;
 pub use error::StackError;
 pub use place::Place;

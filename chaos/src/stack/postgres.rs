@@ -1,6 +1,7 @@
 //! One PostgreSQL, whoever runs it.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -18,10 +19,12 @@ pub(super) const SUPERUSER: &str = "postgres";
 /// How long a server of our own may take until it takes connections: recovery after a crash on a
 /// busy machine takes some seconds, and a bulk load before it some more.
 const READY: Duration = Duration::from_mins(1);
-/// How long a server that somebody else runs may take: it should be there.
+/// How long a server that somebody else runs may take, while it says that it is starting.
 const READY_ELSEWHERE: Duration = Duration::from_secs(10);
 /// How long one try to connect may take. A port may take connections and say nothing.
-const TRY: Duration = Duration::from_secs(3);
+pub(super) const TRY: Duration = Duration::from_secs(3);
+/// The SQLSTATE of a server that is starting.
+const CANNOT_CONNECT_NOW: &str = "57P03";
 /// Between two tries: short beside a start, long beside the cost of a try.
 const RETRY: Duration = Duration::from_millis(50);
 /// The most of a log that is read, in bytes: about ten thousand lines.
@@ -102,9 +105,13 @@ impl Postgres {
 
     async fn elsewhere(wanted: &Wanted) -> Result<Self, StackError> {
         let url = wanted.url.as_deref().ok_or(StackError::NoUrl)?;
-        let (options, address) = choose::parse(url).await?;
-        let mut postgres = Self { server: Server::Url, state: State::Running, options, address };
-        postgres.until_ready(READY_ELSEWHERE).await?;
+        let (options, address) = choose::locate(url).await?;
+        let named = match options.get_host().parse::<IpAddr>() {
+            Ok(_) => address.to_string(),
+            Err(_name) => format!("{}:{}", options.get_host(), address.port()),
+        };
+        let postgres = Self { server: Server::Url, state: State::Running, options, address };
+        postgres.until_met(named).await?;
         for (name, wanted) in &wanted.settings {
             let question = "SELECT current_setting($1)";
             let found = postgres.ask(question, Some(name)).await?;
@@ -274,6 +281,23 @@ impl Postgres {
         }
     }
 
+    /// Connects to a server that somebody else runs, known to people as `named`. It should be there: only one that
+    /// says that it is starting is waited for.
+    async fn until_met(&self, named: String) -> Result<(), StackError> {
+        let deadline = Instant::now() + READY_ELSEWHERE;
+        loop {
+            let silent = |_elapsed| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+            let Err(error) = timeout(TRY, self.greet()).await.unwrap_or_else(silent) else {
+                return Ok(());
+            };
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            if code.as_deref() != Some(CANNOT_CONNECT_NOW) || Instant::now() >= deadline {
+                return Err(StackError::Unreachable { address: named, source: Box::new(error) });
+            }
+            sleep(RETRY).await;
+        }
+    }
+
     async fn greet(&self) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect_with(&self.options).await?;
         sqlx::query("SELECT 1").execute(&mut connection).await?;
@@ -296,7 +320,7 @@ impl Postgres {
             connection.close().await?;
             Ok(answer)
         };
-        let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        let late = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
         timeout(TRY, answer).await.unwrap_or_else(|_elapsed| Err(late())).map_err(|error| {
             let (address, source) = (self.address.to_string(), Box::new(error));
             StackError::Query { address, question, source }

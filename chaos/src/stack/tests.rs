@@ -406,6 +406,26 @@ async fn a_url_that_cannot_serve_is_refused_without_its_password() {
 }
 
 #[tokio::test]
+async fn a_url_without_a_server_is_missing_and_told_without_its_password() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let cases = [
+        (format!("127.0.0.1:{}", closed.port()), "Connection refused"),
+        ("nowhere.invalid:7".to_owned(), "the host is unknown"),
+    ];
+    for (address, cause) in cases {
+        let mut wanted = wanted();
+        wanted.url = Some(format!("postgres://u:secret@{address}/db"));
+        let error = Run::new().start(Choice::Auto, &wanted).await.unwrap_err();
+        assert!(error.is_missing(), "{error}");
+        let told = error.whole();
+        for part in [&address, cause, "choose another provider"] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert!(!told.contains("secret"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn settings_of_the_runner_are_not_the_scenarios() {
     for provider in Provider::ALL {
         let mut wanted = wanted();
