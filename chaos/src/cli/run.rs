@@ -1,8 +1,11 @@
 //! `scenarios run`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use codebase_mcp::config::{DatabaseUrl, Environment};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +19,7 @@ use crate::report::model::{Report, Verdict};
 use crate::report::{github, junit, outcome, terminal};
 use crate::run::{KEPT, Options, log};
 use crate::schema::{Overrides, Scenario};
-use crate::stack::{Choice, Provider};
+use crate::stack::{self, Choice, Provider};
 
 /// Which scenarios, against what, and what comes of it.
 #[derive(Debug, clap::Args)]
@@ -26,15 +29,15 @@ pub(super) struct Arguments {
     #[arg(required_unless_present_any = ["all", "tag"])]
     names: Vec<String>,
     /// All scenarios
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, conflicts_with_all = ["names", "tag"])]
     all: bool,
     /// All scenarios with this tag
     #[arg(long, value_name = "TAG", conflicts_with = "names")]
     tag: Option<String>,
     #[command(flatten)]
     changes: Changes,
-    /// How often each scenario runs; the runs have different seeds
-    #[arg(long, value_name = "N")]
+    /// How often each scenario runs, up to 10000 times; the runs have different seeds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: Option<u32>,
     /// Who provides PostgreSQL; auto takes a container where an engine and an image are there
     #[arg(long, value_enum, default_value = "auto")]
@@ -72,6 +75,25 @@ pub(super) struct Arguments {
     verbose: bool,
 }
 
+impl Arguments {
+    /// The arguments that say against what the scenarios run, for the command that repeats a run, and what must
+    /// still be put into it.
+    fn against(&self) -> Result<(String, Option<&'static str>), CliError> {
+        let environment = Environment::of_process();
+        let variable = environment.variables.get("DATABASE_URL").and_then(|url| url.to_str());
+        let (mut words, mut remark) = (String::new(), None);
+        if let Some(url) = &self.url {
+            let (url, missing) = shown(url, variable)?;
+            words.extend([" --url ", &url]);
+            remark = missing;
+        }
+        if let Some(server) = &self.server {
+            words.extend([" --server ", &quoted(&server.to_string_lossy())]);
+        }
+        Ok((words, remark))
+    }
+}
+
 /// What is changed about a scenario.
 #[derive(Debug, clap::Args)]
 pub(super) struct Changes {
@@ -106,6 +128,32 @@ impl Changes {
     fn arguments(&self) -> String {
         self.set.iter().flat_map(|pair| [" --set ".to_owned(), quoted(pair)]).collect()
     }
+}
+
+/// How the URL stands in the command that repeats a run, which everybody may read, and what must still be put
+/// into it: a URL with a password is named by the variable that has it, or shown without.
+fn shown(url: &str, variable: Option<&str>) -> Result<(String, Option<&'static str>), CliError> {
+    let wrong = |error: &dyn std::fmt::Display| CliError::Invalid(format!("--url: {error}"));
+    let masked = DatabaseUrl::from_str(url).map_err(|error| wrong(&error))?.to_string();
+    stack::read_url(url).map_err(|error| wrong(&error))?;
+    Ok(if masked == url {
+        (quoted(url), None)
+    } else if variable == Some(url) {
+        ("\"$DATABASE_URL\"".to_owned(), None)
+    } else {
+        (quoted(&masked), Some("*** stands for the password, which is not shown"))
+    })
+}
+
+/// Refuses a folder for runs in which nothing can be written, before anything is run for it.
+fn check_out(folder: &Path) -> Result<(), CliError> {
+    let made = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+    made.map(drop).map_err(|error| {
+        let folder = folder.display();
+        CliError::Invalid(format!(
+            "runs cannot be written to {folder}: {error}; name another folder with --out"
+        ))
+    })
 }
 
 /// A word for a shell.
@@ -153,20 +201,24 @@ pub(super) async fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliE
     let mut overrides = arguments.changes.overrides()?;
     overrides.runs = arguments.repeat;
     let scenarios = chosen(arguments, files, &overrides)?;
+    let (against, remark) = arguments.against()?;
+    let out = arguments.out.clone().unwrap_or_else(|| files.runs());
+    check_out(&out)?;
     let mut options = Options {
         choice: arguments.provider.choice(),
         url: arguments.url.clone(),
         server: arguments.server.clone(),
-        out: arguments.out.clone().unwrap_or_else(|| files.runs()),
+        out,
         journals: files::journals(arguments.journals.as_deref())?,
         keep: arguments.keep,
         log: log::install(),
         words: String::new(),
+        remark,
     };
     let stop = stop_on_signals()?;
     let mut reports: Vec<Report> = Vec::new();
     'all: for (word, scenario) in &scenarios {
-        options.words = format!("{}{}", quoted(word), arguments.changes.arguments());
+        options.words = format!("{}{}{against}", quoted(word), arguments.changes.arguments());
         for number in 0..scenario.runs {
             let report = tried(arguments, &options, scenario, number, &stop).await?;
             let passed = matches!(report.verdict, Verdict::Pass | Verdict::Skipped);
@@ -288,4 +340,28 @@ fn stop_on_signals() -> Result<CancellationToken, CliError> {
         });
     }
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_told_without_its_password() {
+        let (plain, secret) = ("postgres://u@h:1/d", "postgres://u:secret@h:1/d");
+        let of = |url, variable| shown(url, variable).unwrap();
+        assert_eq!(of(plain, Some(plain)), ("'postgres://u@h:1/d'".to_owned(), None));
+        assert_eq!(of(secret, Some(secret)), ("\"$DATABASE_URL\"".to_owned(), None));
+        for variable in [None, Some(plain)] {
+            let (url, remark) = of(secret, variable);
+            assert_eq!(url, "'postgres://u:***@h:1/d'");
+            assert!(remark.unwrap().contains("password"));
+        }
+        for wrong in ["u:secret@h", "postgres://u:secret@%2Frun/d", "postgres://u:secret@h:port/d"]
+        {
+            let error = shown(wrong, None).unwrap_err();
+            assert_eq!(error.exit_code(), super::super::INVALID);
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
 }

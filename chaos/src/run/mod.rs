@@ -62,6 +62,8 @@ pub struct Options {
     pub log: log::Capture,
     /// The scenario and what is changed about it, as words of the command line.
     pub words: String,
+    /// What must still be put into the words, for people.
+    pub remark: Option<&'static str>,
 }
 
 /// Why a run came to no end.
@@ -222,12 +224,15 @@ fn summarise(report: &mut Report, scenario: &Scenario, record: &Record) {
 
 /// The command that runs the same again.
 fn rerun(scenario: &Scenario, options: &Options, environment: &Environment) -> String {
-    let provider = match environment.provider.as_str() {
-        "" => String::new(),
-        provider => format!(" --provider {provider}"),
+    // Where none was found, the one that was asked for.
+    let provider = match (environment.provider.as_str(), options.choice) {
+        ("", Choice::Auto) => String::new(),
+        ("", Choice::Only(provider)) => format!(" --provider {provider}"),
+        (provider, _) => format!(" --provider {provider}"),
     };
+    let remark = options.remark.map(|remark| format!("  # {remark}")).unwrap_or_default();
     let (words, seed) = (&options.words, scenario.seed);
-    format!("cargo run --bin scenarios -- {words} --seed {seed}{provider}")
+    format!("cargo run --bin scenarios -- {words} --seed {seed}{provider}{remark}")
 }
 
 /// Writes the folder of a run.

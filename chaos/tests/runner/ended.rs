@@ -109,6 +109,26 @@ async fn settings_that_postgresql_refuses_leave_nothing() {
 }
 
 #[tokio::test]
+async fn a_url_without_a_server_is_skipped_and_the_command_says_it_again() {
+    let project = Project::with(&[("quick", QUICK)]);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://u:secret@{closed}/postgres");
+    let ended = project.run(&["quick", "--provider", "url", "--url", &url]).await;
+    assert_eq!(ended.code, Some(5));
+    assert!(ended.stdout.contains(&format!("at {closed}; start it")), "{}", ended.stdout);
+    let again = format!(
+        "-- quick --url 'postgres://u:***@{closed}/postgres' --seed 7 --provider url  # *** stands"
+    );
+    assert!(ended.stdout.contains(&again), "{}", ended.stdout);
+    assert!(project.runs()[0].join("report.json").is_file());
+    for entry in std::fs::read_dir(&project.runs()[0]).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("secret"), "{text}");
+    }
+    assert_eq!(project.left(), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_is_missing_here_is_skipped() {
     let project = Project::with(&[("quick", QUICK)]);
     for (allowed, code) in [(&[][..], 5), (&["--allow-skip"], 0)] {
@@ -118,6 +138,11 @@ async fn what_is_missing_here_is_skipped() {
         assert_eq!(ended.code, Some(code));
         assert!(ended.stdout.contains("SKIPPED quick"), "{}", ended.stdout);
         assert!(ended.stdout.contains("no container engine answers"), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains("-- quick --seed 7 --provider container"),
+            "{}",
+            ended.stdout
+        );
         assert!(ended.stdout.contains("1 skipped"), "{}", ended.stdout);
         assert_eq!(project.left(), [""; 0]);
     }

@@ -34,7 +34,11 @@ async fn a_wrong_file_is_told_with_line_and_column() {
 #[tokio::test]
 async fn arguments_that_do_not_go_together_are_refused() {
     let project = Project::with(&[("quick", QUICK)]);
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 8] = [
+        (&["--all", "--tag", "fixture"], "'--all' cannot be used with '--tag <TAG>'"),
+        (&["quick", "--repeat", "0"], "'--repeat <N>': 0 is not in 1..=10000"),
+        (&["quick", "--out", "scenarios/quick.yaml/out"], "name another folder with --out"),
+        (&["quick", "--url", "nonsense"], "--url: not a URL that starts with postgres://"),
         (&["quick", "--provider", "url"], "--url <URL>"),
         (&["quick", "--set", "size"], "has no `=`"),
         (&["quick", "--set", "sise=3"], "did you mean `size`?"),
