@@ -13,7 +13,9 @@ use super::World;
 use super::error::ProxyError;
 use super::recorder::{Counters, DecisionKind, Decisions, Note, Recorder};
 use super::station::{Door, Station};
-use super::wire::{ProxyPatch, ProxySpec, ProxyView, ToxicKind, ToxicPatch, ToxicSpec, ToxicView};
+use super::wire::{
+    ProxyPatch, ProxySpec, ProxyView, ToxicKind, ToxicPatch, ToxicSpec, ToxicView, check_name,
+};
 
 /// Proxies at a time; a scenario has one or two.
 const PROXIES_LIMIT: usize = 256;
@@ -189,6 +191,7 @@ impl Registry {
                 return Err(ProxyError::Missing { field });
             }
         }
+        check_name(&spec.name)?;
         if self.proxies.contains_key(&spec.name) {
             return Err(ProxyError::ProxyExists { name: spec.name });
         }

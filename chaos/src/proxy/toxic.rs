@@ -9,7 +9,8 @@ use tokio_util::bytes::Bytes;
 use super::error::ProxyError;
 use super::pg::error_response;
 use super::wire::{
-    Heal, Scope, Severity, ToxicKind, ToxicPatch, ToxicSpec, ToxicView, Trigger, nearest,
+    Heal, Scope, Severity, ToxicKind, ToxicPatch, ToxicSpec, ToxicView, Trigger, check_name,
+    nearest,
 };
 
 /// A toxic of a proxy.
@@ -47,6 +48,7 @@ pub(super) enum Fault {
 impl Toxic {
     /// Checks what somebody asks for and fills in what is absent.
     pub(super) fn new(id: u64, since: u64, spec: ToxicSpec) -> Result<Self, ProxyError> {
+        check_name(&spec.name)?;
         check_attributes(&spec)?;
         check_share("toxicity", spec.toxicity)?;
         check_scope(&spec)?;

@@ -182,6 +182,25 @@ async fn the_server_answers_as_toxiproxy_does_but_for_the_differences_listed() {
     }
 }
 
+/// Not among the cases: a genuine server takes such a name, and nobody can delete the proxy then.
+#[tokio::test]
+async fn a_name_that_no_path_can_have_is_refused() {
+    let world = World::new().await;
+    let echo = world.echo.to_string();
+    let runner =
+        Runner { api: world.api, echo, genuine: false, agent: agent(), listen: None, socket: None };
+    let proxy = r#"{"name":"a/b","upstream":"127.0.0.1:1"}"#;
+    for (send, body) in
+        [("POST /proxies", proxy.to_owned()), ("POST /populate", format!("[{proxy}]"))]
+    {
+        let (status, text) = runner.ask(send, body).await;
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains("`name` is a/b"), "{text}");
+    }
+    let (_, proxies) = runner.ask("GET /proxies", String::new()).await;
+    assert_eq!(proxies, "{}");
+}
+
 #[tokio::test]
 async fn a_browser_is_turned_away() {
     let world = World::new().await;

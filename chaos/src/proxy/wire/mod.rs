@@ -7,7 +7,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::error::ProxyError;
+
 pub(super) use strict::{nearest, patch, proxies, proxy, toxic, toxic_patch};
+
+/// Refuses a name that no path of the interface can have, so that nobody could delete what has it.
+pub(super) fn check_name(name: &str) -> Result<(), ProxyError> {
+    if !name.contains('/') {
+        return Ok(());
+    }
+    let rule = "paths have the name in them, and there `/` would end it; take another character";
+    Err(ProxyError::Value { field: "name", value: name.to_owned(), rule })
+}
 
 /// A proxy as somebody asks for it, and as it is shown with every default filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
