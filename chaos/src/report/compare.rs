@@ -258,6 +258,12 @@ impl fmt::Display for Comparison {
             let Side { scenario, run, verdict } = side;
             writeln!(f, "{name:7} {:12} {scenario}  {run}", verdict.as_str())?;
         }
+        if before.scenario != after.scenario {
+            writeln!(
+                f,
+                "\nThese are different scenarios: what differs may be theirs, not the server's"
+            )?;
+        }
         let worse = promises.iter().filter(|promise| promise.worse() == Some(true)).count();
         let better = promises.iter().filter(|promise| promise.worse() == Some(false)).count();
         let all = promises.len();
@@ -301,6 +307,15 @@ mod tests {
         assert!(same.circumstances.is_empty() && same.facts.is_empty());
         assert!(same.promises.iter().all(|promise| promise.worse().is_none()));
         assert!(same.latencies.iter().all(|change| change.before == change.after));
+    }
+
+    #[test]
+    fn different_scenarios_are_told() {
+        let before = sample::report();
+        let after = Report { scenario: "another".to_owned(), ..before.clone() };
+        let line = "These are different scenarios";
+        assert!(compare(&before, &after).to_string().contains(line));
+        assert!(!compare(&before, &before).to_string().contains(line));
     }
 
     #[test]
