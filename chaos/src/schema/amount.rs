@@ -61,6 +61,18 @@ pub enum AmountError {
         /// What should be measured.
         wanted: Unit,
     },
+    /// A time that no clock counts to.
+    #[error("`{text}` is longer than any run; give a shorter time")]
+    TooLong {
+        /// The text.
+        text: String,
+    },
+    /// The second of two times is before the first.
+    #[error("`{text}` ends before it begins")]
+    Backwards {
+        /// The text.
+        text: String,
+    },
 }
 
 const UNITS: [(&str, Unit, f64); 13] = [
@@ -170,24 +182,32 @@ impl fmt::Display for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // YAML reads a bare number as such, everything with a unit as text.
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Amount;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number with a unit, such as 10ms")
-            }
-            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Amount, E> {
-                value.to_string().parse().map_err(E::custom)
-            }
-            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Amount, E> {
-                value.to_string().parse().map_err(E::custom)
-            }
-            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Amount, E> {
-                value.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+        deserializer.deserialize_any(Written(str::parse))
+    }
+}
+
+/// Reads what is written with a unit by a function of its text. What it refuses is told at its own place, as an error
+/// made later would be told at that of everything around it.
+pub(super) struct Written<T>(pub(super) fn(&str) -> Result<T, AmountError>);
+
+// YAML reads a bare number as such, everything with a unit as text.
+impl<T> serde::de::Visitor<'_> for Written<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number with a unit, such as 10ms")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<T, E> {
+        (self.0)(value).map_err(E::custom)
     }
 }
 
@@ -219,10 +239,19 @@ pub struct Time(pub Duration);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let seconds = Amount::deserialize(deserializer)?.of(Unit::Time);
-        let seconds = seconds.map_err(serde::de::Error::custom)?;
-        // The pattern admits no sign, so only a number beyond all clocks fails.
-        Duration::try_from_secs_f64(seconds).map(Self).map_err(serde::de::Error::custom)
+        deserializer.deserialize_any(Written(str::parse))
+    }
+}
+
+impl FromStr for Time {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let seconds = text.parse::<Amount>()?.of(Unit::Time)?;
+        // An amount has no sign, so only a number beyond all clocks fails.
+        Duration::try_from_secs_f64(seconds)
+            .map(Self)
+            .map_err(|_beyond| AmountError::TooLong { text: text.to_owned() })
     }
 }
 
@@ -264,6 +293,13 @@ mod tests {
             assert!((amount.value - value).abs() < 1e-9, "{text}: {amount:?}");
             assert_eq!((amount.unit, amount.to_string().as_str()), (unit, shown), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_fits_a_clock() {
+        assert_eq!("2m".parse(), Ok(Time(Duration::from_mins(2))));
+        let error = "99999999999999999999h".parse::<Time>().unwrap_err();
+        assert!(error.to_string().contains("longer than any run"), "{error}");
     }
 
     #[test]

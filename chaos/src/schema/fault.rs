@@ -1,12 +1,14 @@
 //! The kinds of faults and what each needs to know.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::amount::{Amount, Time, Unit};
-use super::raw::Mapping;
+use super::place;
+use super::raw::{Mapping, Scalar};
 
 /// A fault that can be carried out, with its parameters.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -193,37 +195,75 @@ pub enum Need {
     Server,
 }
 
+/// What is wrong with a fault, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct KindError {
+    pub(super) part: Part,
+    pub(super) message: String,
+}
+
+/// A part of a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Its kind.
+    Kind,
+    /// Its parameters as a whole.
+    With,
+    /// The name of a parameter.
+    Name(String),
+    /// The value of a parameter.
+    Value(String),
+}
+
+impl KindError {
+    /// What the parser says. It names a value by its path and a key in its text.
+    fn parsed(said: &str) -> Self {
+        let (path, message) = said.split_once(": ").unwrap_or(("with", said));
+        let unknown = message.strip_prefix("unknown field `").and_then(|name| name.split_once('`'));
+        let (part, message) = match (path, path.strip_prefix("with."), unknown) {
+            (_, _, Some((name, _))) => (Part::Name(name.to_owned()), message.to_owned()),
+            (_, Some(name), None) => (Part::Value(name.to_owned()), format!("`{name}`: {message}")),
+            ("kind", ..) => (Part::Kind, message.to_owned()),
+            _ => (Part::With, message.to_owned()),
+        };
+        Self { part, message }
+    }
+}
+
 impl FaultKind {
     /// Reads the parameters of a kind.
-    pub(super) fn read(kind: &str, with: &Mapping) -> Result<Self, serde_yaml::Error> {
-        let entry = |key: &str, value| (serde_yaml::Value::from(key), value);
-        let entries = [
-            entry("kind", serde_yaml::Value::from(kind)),
-            entry("with", serde_yaml::to_value(with)?),
-        ];
-        let read: Self =
-            serde_yaml::from_value(serde_yaml::Value::Mapping(entries.into_iter().collect()))?;
+    pub(super) fn read(kind: &str, with: &Mapping) -> Result<Self, KindError> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            kind: &'a str,
+            with: &'a BTreeMap<String, Scalar>,
+        }
+        // The parser says which key is wrong of a text, and not of values that are read already.
+        let read = serde_yaml::to_string(&Entry { kind, with })
+            .and_then(|text| serde_yaml::from_str::<Self>(&text))
+            .map_err(|error| KindError::parsed(&place::told(&error).1))?;
         match read.wrong() {
-            Some(rule) => Err(serde::de::Error::custom(rule)),
+            Some((name, message)) => Err(KindError { part: Part::Value(name.to_owned()), message }),
             None => Ok(read),
         }
     }
 
-    /// The rule that a parameter breaks, if any does.
-    fn wrong(&self) -> Option<String> {
-        let measures = |name: &str, amount: &Amount, unit: Unit, least: f64| match amount.of(unit) {
+    /// The parameter that breaks a rule and the rule, if any does.
+    fn wrong(&self) -> Option<(&'static str, String)> {
+        let measures = |name, amount: &Amount, unit: Unit, least: f64| match amount.of(unit) {
             Ok(value) if value >= least => None,
-            Ok(_) => Some(format!("`{name}` is at least {}", Amount::new(least, unit))),
-            Err(error) => Some(format!("`{name}`: {error}")),
+            Ok(_) => Some((name, format!("`{name}` is at least {}", Amount::new(least, unit)))),
+            Err(error) => Some((name, format!("`{name}`: {error}"))),
         };
-        let whole = |name: &str, time: &Time| {
+        let whole = |name, time: &Time| {
             let lost = !time.0.subsec_nanos().is_multiple_of(1_000_000);
-            lost.then(|| format!("`{name}` is in whole milliseconds"))
+            lost.then(|| (name, format!("`{name}` is in whole milliseconds")))
         };
         match self {
             Self::Latency { delay, jitter } => {
                 let none = delay.0.is_zero() && jitter.0.is_zero();
-                let idle = none.then(|| "`delay` is at least 1ms".to_owned());
+                let idle = none.then(|| ("delay", "`delay` is at least 1ms".to_owned()));
                 idle.or_else(|| whole("delay", delay)).or_else(|| whole("jitter", jitter))
             }
             // Toxiproxy counts in kilobytes.
@@ -234,12 +274,12 @@ impl FaultKind {
                 let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
                 let right = sqlstate.len() == 5 && sqlstate.chars().all(plain);
                 let rule = "`sqlstate` is five digits and capital letters, such as 53300";
-                (!right).then(|| rule.to_owned())
+                (!right).then(|| ("sqlstate", rule.to_owned()))
             }
             Self::PostgresTerminate { share } => match share.of(Unit::Share) {
                 Ok(value) if value > 0.0 && value <= 1.0 => None,
-                Ok(_) => Some("`share` is above 0% and at most 100%".to_owned()),
-                Err(error) => Some(format!("`share`: {error}")),
+                Ok(_) => Some(("share", "`share` is above 0% and at most 100%".to_owned())),
+                Err(error) => Some(("share", format!("`share`: {error}"))),
             },
             Self::Refuse { .. }
             | Self::Blackhole { .. }
@@ -342,7 +382,10 @@ mod tests {
         for (yaml, told) in [
             ("proxy.latency {delai: 800ms}", "unknown field `delai`"),
             ("proxy.latency {}", "missing field `delay`"),
-            ("proxy.latency {delay: 800}", "a time with us, ms, s, m or h is wanted"),
+            (
+                "proxy.latency {delay: 800}",
+                "`delay`: `800` is a number without a unit, and a time with us, ms, s, m or h is wanted",
+            ),
             ("proxy.blackhole {scope: old}", "unknown variant `old`"),
             ("postgres.kill {hard: true}", "unknown field `hard`"),
             ("proxy.lag {}", "unknown variant `proxy.lag`"),

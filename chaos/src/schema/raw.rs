@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::amount::{Amount, Time};
+use super::amount::{Amount, AmountError, Time, Written};
 use super::load::Arrivals;
 use crate::record::Phase;
 use crate::report::model::Verdict;
@@ -14,7 +14,7 @@ use crate::report::model::Verdict;
 pub(super) type Mapping = BTreeMap<String, Scalar>;
 
 /// A single value, whatever its type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Scalar {
     /// `true` or `false`.
@@ -23,6 +23,28 @@ pub(super) enum Scalar {
     Number(u64),
     /// Text.
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, false, a whole number, or text, which may need quotes")
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar::Bool(value))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar::Number(value))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar::Text(value.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 impl std::fmt::Display for Scalar {
@@ -48,6 +70,7 @@ pub(super) struct Scenario {
     pub(super) summary: String,
     /// The criteria that it proves, such as SC-004.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = r"^SC-\d{3}$")))]
     pub(super) criteria: Vec<String>,
     /// Words to choose scenarios by, such as smoke.
     #[serde(default)]
@@ -156,8 +179,8 @@ pub(super) struct Phases {
 }
 
 /// The length of the fault phase.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(untagged)]
 pub(super) enum FaultPhase {
     /// A time.
     For(Time),
@@ -165,10 +188,29 @@ pub(super) enum FaultPhase {
     Auto(Auto),
 }
 
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub(super) enum Auto {
     Auto,
+}
+
+impl FaultPhase {
+    /// The time, if it is one.
+    pub(super) fn time(self) -> Option<Time> {
+        match self {
+            Self::For(time) => Some(time),
+            Self::Auto(Auto::Auto) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FaultPhase {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Written(|text| match text {
+            "auto" => Ok(Self::Auto(Auto::Auto)),
+            time => time.parse().map(Self::For),
+        }))
+    }
 }
 
 /// One stream of requests.
@@ -244,18 +286,14 @@ pub(super) struct Range(pub(super) Time, pub(super) Time);
 
 impl<'de> Deserialize<'de> for Range {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let text = String::deserialize(deserializer)?;
-        let (from, to) = text.split_once("..").unwrap_or((&text, &text));
-        let time = |text: &str| -> Result<Time, D::Error> {
-            let text = serde::de::value::StrDeserializer::<D::Error>::new(text);
-            Time::deserialize(text)
-        };
-        let (from, to) = (time(from)?, time(to)?);
-        if from > to {
-            return Err(D::Error::custom(format!("`{text}` ends before it begins")));
-        }
-        Ok(Self(from, to))
+        deserializer.deserialize_any(Written(|text| {
+            let (from, to) = text.split_once("..").unwrap_or((text, text));
+            let (from, to) = (from.parse()?, to.parse()?);
+            if from > to {
+                return Err(AmountError::Backwards { text: text.to_owned() });
+            }
+            Ok(Self(from, to))
+        }))
     }
 }
 

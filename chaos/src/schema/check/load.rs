@@ -17,6 +17,9 @@ const MAX_IN_FLIGHT: usize = 500;
 /// The most workers and requests under way that a file may ask for: far above what one machine can do,
 /// and below what exhausts it.
 const MAX_PARALLEL: usize = 10_000;
+/// The highest rate that a file may ask for, requests a second: the pacer wakes to some ten microseconds, and closer
+/// to each other than twice that requests would come in heaps.
+const MAX_RATE: f64 = 50_000.0;
 
 pub(super) fn loads(
     check: &mut Check<'_>,
@@ -52,6 +55,10 @@ pub(super) fn loads(
             check.rule(&[here[0], here[1], Step::Key("op")], rule);
         }
         let timeout = raw.timeout.map_or(TIMEOUT, |Time(timeout)| timeout);
+        if timeout.is_zero() {
+            let rule = "`timeout` is longer than 0s, as nothing is answered at once";
+            check.rule(&[here[0], here[1], Step::Key("timeout")], rule);
+        }
         let all = || Phase::ALL.into_iter().filter(|phase| *phase != Phase::Drain).collect();
         let during = raw.during.clone().unwrap_or_else(all);
         loads.push(Load { id: raw.id.clone(), op, model, timeout, during });
@@ -128,9 +135,10 @@ fn model(check: &mut Check<'_>, here: &[Step<'_>; 2], raw: &raw::Load) -> Option
                 return None;
             };
             let rate = match rate.of(Unit::Rate) {
-                Ok(rate) if rate > 0.0 => rate,
+                Ok(rate) if rate > 0.0 && rate <= MAX_RATE => rate,
                 Ok(_) => {
-                    check.rule(&[here[0], here[1], Step::Key("rate")], "a rate is above 0/s");
+                    let rule = format!("a rate is above 0/s and at most {MAX_RATE}/s");
+                    check.rule(&[here[0], here[1], Step::Key("rate")], rule);
                     return None;
                 }
                 Err(error) => {
@@ -149,6 +157,10 @@ fn model(check: &mut Check<'_>, here: &[Step<'_>; 2], raw: &raw::Load) -> Option
                 return None;
             };
             bounded(check, here, "workers", workers);
+            if raw.count == Some(0) {
+                let rule = "`count` is at least 1; leave it out for as many as there is time for";
+                check.rule(&[here[0], here[1], Step::Key("count")], rule);
+            }
             let think = raw.think.map_or(Duration::ZERO, |Time(think)| think);
             Some(Model::Closed { workers, think, count: raw.count })
         }

@@ -1,21 +1,22 @@
 //! What the types of a file cannot say: that names are known, that keys go together, that something is
 //! proven at all.
 
+mod config;
 mod load;
 mod promise;
 mod timeline;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use codebase_mcp::config::{Config, ConfigErrors, Environment};
-
+pub use self::config::{settings, variables};
 use self::load::loads;
 use self::promise::{Scope, occurrences, promises};
 use self::timeline::{phases, timeline};
 use super::amount::Time;
 use super::error::{Problem, SchemaErrors, Wrong, advised};
-use super::place::{Position, Step, locate};
+use super::fault::{KindError, Part};
+use super::place::{Position, Step, locate, told};
 use super::raw;
 use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Target, params};
 use crate::report::model::Verdict;
@@ -48,6 +49,19 @@ impl Check<'_> {
     fn rule(&mut self, path: &[Step<'_>], rule: impl Into<String>) {
         self.wrong(path, Wrong::Rule { rule: rule.into() });
     }
+
+    /// What is wrong with the fault at `path`, whose kind is named by `kind`.
+    fn fault(&mut self, path: &[Step<'_>], kind: &str, error: &KindError) {
+        let message = advised(&error.message);
+        let with = Step::Key("with");
+        let below: &[Step<'_>] = match &error.part {
+            Part::Kind => &[Step::Key(kind)],
+            Part::With => &[with],
+            Part::Name(name) => &[with, Step::Name(name)],
+            Part::Value(name) => &[with, Step::Key(name)],
+        };
+        self.wrong(&[path, below].concat(), Wrong::FaultKind { message });
+    }
 }
 
 fn at(text: &str, position: Option<Position>, fault: Wrong) -> Problem {
@@ -58,18 +72,32 @@ fn at(text: &str, position: Option<Position>, fault: Wrong) -> Problem {
 /// Parses strictly; an error has its place and the nearest known name.
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, SchemaErrors> {
     serde_yaml::from_str(text).map_err(|error| {
-        let position = error
-            .location()
-            .map(|location| Position { line: location.line(), column: location.column() });
-        let said = error.to_string();
-        let plain = match &position {
-            Some(Position { line, column }) => {
-                said.replace(&format!(" at line {line} column {column}"), "")
-            }
-            None => said,
-        };
-        SchemaErrors::one(path, at(text, position, Wrong::Shape { message: advised(&plain) }))
+        let (position, said) = told(&error);
+        SchemaErrors::one(path, at(text, position, Wrong::Shape { message: advised(&said) }))
     })
+}
+
+/// Where a `${name}` that stands for nothing is in this line, from 0.
+fn reference(text: &str, line: usize, fault: &Wrong) -> Position {
+    let before = if let Wrong::UnknownParameter { name, .. } = fault {
+        let written = format!("${{{name}}}");
+        text.lines().nth(line).and_then(|line| line.split_once(&written))
+    } else {
+        None
+    };
+    let column = before.map_or(0, |(before, _)| before.chars().count());
+    Position { line: line + 1, column: column + 1 }
+}
+
+fn check_criteria(check: &mut Check<'_>, criteria: &[String]) {
+    for (number, criterion) in criteria.iter().enumerate() {
+        let digits = criterion.strip_prefix("SC-").unwrap_or_default();
+        if digits.len() != 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            let rule =
+                format!("`{criterion}` is no criterion: `SC-` and three digits, such as SC-004");
+            check.rule(&[Step::Key("criteria"), Step::Item(number)], rule);
+        }
+    }
 }
 
 fn check_name(check: &mut Check<'_>, path: &Path, name: &str) {
@@ -86,8 +114,7 @@ pub(super) fn fault_file(path: &Path, text: &str) -> Result<FaultFile, SchemaErr
     let raw::FaultFile { schema: raw::FaultVersion::V1, name, summary, kind, with, blast } = raw;
     check_name(&mut check, path, &name);
     if let Err(error) = FaultKind::read(&kind, &with) {
-        let message = advised(&error.to_string());
-        check.wrong(&[Step::Key("kind")], Wrong::FaultKind { message });
+        check.fault(&[], "kind", &error);
     }
     finish(path, check, FaultFile { name, summary, kind, blast, with })
 }
@@ -109,22 +136,21 @@ pub(super) fn scenario(
 ) -> Result<Scenario, SchemaErrors> {
     let params::Filled { text, values } =
         params::fill(text, &overrides.params).map_err(|(line, fault)| {
-            let position = line.map(|line| Position { line: line + 1, column: 1 });
+            let position = line.map(|line| reference(text, line, &fault));
             SchemaErrors::one(path, at(text, position, fault))
         })?;
     let raw: raw::Scenario = parse(path, &text)?;
     let raw::ScenarioVersion::V1 = raw.schema;
     let mut check = Check { text: &text, problems: Vec::new() };
     check_name(&mut check, path, &raw.name);
-    let target = target(&mut check, &raw.environment, &overrides.config);
+    check_criteria(&mut check, &raw.criteria);
+    let target = config::target(&mut check, &raw.environment, &overrides.config);
     let loads = loads(&mut check, &raw.load, target.as_ref());
     let faults = timeline(&mut check, &raw.faults, faults);
-    let phases = phases(&mut check, &raw.phases, &faults);
-    let scope = Scope {
-        phases: &phases,
-        has_faults: !faults.is_empty(),
-        has_server: raw.environment.server.is_some(),
-    };
+    // What is said about faults is about those that the file has, so that one that cannot be read is told once.
+    let has_faults = !raw.faults.is_empty();
+    let phases = phases(&mut check, &raw.phases, &faults, has_faults);
+    let scope = Scope { phases: &phases, has_faults, has_server: raw.environment.server.is_some() };
     let promises = promises(&mut check, &raw, &scope);
     let occurrences = occurrences(&mut check, &raw.expect);
     proves_something(&mut check, &raw, target.as_ref(), &faults);
@@ -160,67 +186,6 @@ fn texts(mapping: &raw::Mapping) -> BTreeMap<String, String> {
     mapping.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 
-/// The variables with which a server has these settings.
-pub fn variables(config: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let variable = |path: &str| format!("CODEBASE_MCP__{}", path.to_uppercase().replace('.', "__"));
-    config.iter().map(|(path, value)| (variable(path), value.clone())).collect()
-}
-
-/// Lets the server's own reader check the settings.
-fn check_config(check: &mut Check<'_>, section: &str, config: &BTreeMap<String, String>) {
-    if let Err(errors) = settings(config) {
-        let path = [Step::Key("environment"), Step::Key(section), Step::Key("config")];
-        check.rule(&path, format!("the settings are refused:\n{errors}"));
-    }
-}
-
-/// The configuration with these settings and defaults for everything else, by the server's own reader.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub fn settings(config: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
-    let variables = variables(config).into_iter().map(|(name, value)| (name, value.into()));
-    let mut environment = Environment {
-        variables: variables.collect(),
-        effective_uid: 0,
-        // Nobody can put a configuration file there.
-        working_dir: PathBuf::from("/proc"),
-    };
-    environment.variables.insert("HOME".to_owned(), "/".into());
-    Config::load(None, &environment).map(|loaded| loaded.config)
-}
-
-fn target(
-    check: &mut Check<'_>,
-    environment: &raw::Environment,
-    overrides: &BTreeMap<String, String>,
-) -> Option<Target> {
-    let config = |mapping: &raw::Mapping| {
-        let mut config = texts(mapping);
-        config.extend(overrides.clone());
-        config
-    };
-    match (&environment.server, &environment.pool) {
-        (Some(server), None) => {
-            let config = config(&server.config);
-            check_config(check, "server", &config);
-            Some(Target::Server { start: server.start, config })
-        }
-        (None, Some(pool)) => {
-            let config = config(&pool.config);
-            check_config(check, "pool", &config);
-            Some(Target::Pool { config })
-        }
-        (None, None) | (Some(_), Some(_)) => {
-            check.rule(
-                &[Step::Key("environment")],
-                "the environment has either a `server` or a `pool`",
-            );
-            None
-        }
-    }
-}
-
 /// A scenario that cannot fail, or whose faults nobody has to feel, proves nothing.
 fn proves_something(
     check: &mut Check<'_>,
@@ -233,11 +198,11 @@ fn proves_something(
     if promises + occurs.len() + sometimes.len() == 0 {
         check.rule(&[Step::Key("expect")], "nothing is promised, so nothing can fail");
     }
-    if !faults.is_empty() && sometimes.iter().all(|occurrence| occurrence.min == Some(0)) {
+    if !raw.faults.is_empty() && sometimes.iter().all(|occurrence| occurrence.min == Some(0)) {
         let rule = "there are faults, and no `sometimes` proves that they are felt; name an event";
         check.rule(&[Step::Key("expect")], rule);
     }
-    if !during_fault.is_empty() && faults.is_empty() && raw.phases.fault.is_none() {
+    if !during_fault.is_empty() && raw.faults.is_empty() && raw.phases.fault.is_none() {
         let rule = "there is no phase `fault` to look at";
         check.rule(&[Step::Key("expect"), Step::Key("during_fault")], rule);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::amount::{Amount, Unit};
 use super::super::error::Wrong;
 use super::super::place::Step;
 use super::super::raw;
@@ -119,8 +120,30 @@ fn promise(
         check.wrong(&within(key), error);
         return None;
     }
+    if let Some(rule) = says_nothing(&metric, relation, limit) {
+        check.rule(&within(key), rule);
+    }
     let (min_samples, note) = (raw.min_samples.unwrap_or(1), raw.note.clone());
     Some(Promise { group, metric, relation, limit, phase: raw.phase, min_samples, note })
+}
+
+/// Why a bound says nothing about what is measured.
+fn says_nothing(metric: &Metric, relation: Relation, limit: Amount) -> Option<String> {
+    // A ratio is that of a largest value to a median. Nothing that is measured is below zero.
+    let least = if metric.unit() == Unit::Ratio { 1.0 } else { 0.0 };
+    let most = if metric.unit() == Unit::Share { 1.0 } else { f64::INFINITY };
+    let [low, high] = [least, most].map(|value| relation.holds(value, limit.value));
+    let (always, never) = match relation {
+        Relation::Equal => (false, limit.value < least || limit.value > most),
+        Relation::Less | Relation::AtMost | Relation::Greater | Relation::AtLeast => {
+            (low && high, !low && !high)
+        }
+    };
+    let bound = format!("`{metric}` is {relation} {limit}");
+    if always {
+        return Some(format!("every value of {bound}, so it can never fail; choose another bound"));
+    }
+    never.then(|| format!("no value of {bound}, so it can never hold; choose another bound"))
 }
 
 pub(super) fn occurrences(check: &mut Check<'_>, raw: &raw::Expect) -> Vec<Occurrence> {
@@ -137,6 +160,10 @@ pub(super) fn occurrences(check: &mut Check<'_>, raw: &raw::Expect) -> Vec<Occur
             check.wrong(&[here[0], here[1], here[2], Step::Key("event")], fault);
         }
         let min = raw.min.unwrap_or(u64::from(raw.max.is_none()));
+        if min == 0 && raw.max.is_none() {
+            let rule = "`min: 0` without `max` can never fail; give another `min`, or a `max`";
+            check.rule(&[here[0], here[1], here[2], Step::Key("min")], rule);
+        }
         if raw.max.is_some_and(|max| max < min) {
             check.rule(&here, "`max` is below `min`");
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::amount::Time;
-use super::super::error::{Wrong, advised};
+use super::super::error::Wrong;
 use super::super::place::Step;
 use super::super::raw;
 use super::super::{Fault, FaultFile, FaultKind, nearest, yaml_files};
@@ -37,6 +37,9 @@ pub(super) fn timeline(check: &mut Check<'_>, raw: &[raw::Fault], folder: &Path)
                 continue;
             }
         };
+        if raw.lasts.is_some_and(|Time(lasts)| lasts.is_zero()) {
+            check.rule(&[here[0], here[1], Step::Key("for")], "`for` is longer than 0s");
+        }
         let at = raw.at.map_or(Duration::ZERO, |Time(at)| at);
         let every = raw.every.map(|Time(every)| every);
         faults.push(Fault { id: raw.id.clone(), kind, kind_name, at, lasts, every, blast });
@@ -67,10 +70,7 @@ fn kind(
     match FaultKind::read(&kind, &with) {
         Ok(read) => Some((kind, read, blast)),
         Err(error) => {
-            let message = advised(&error.to_string());
-            let key =
-                if message.contains("variant `") && message.contains(&kind) { key } else { "with" };
-            check.wrong(&[here[0], here[1], Step::Key(key)], Wrong::FaultKind { message });
+            check.fault(here, key, &error);
             None
         }
     }
@@ -109,6 +109,7 @@ pub(super) fn phases(
     check: &mut Check<'_>,
     raw: &raw::Phases,
     faults: &[Fault],
+    has_faults: bool,
 ) -> Vec<(Phase, Duration)> {
     let end = faults.iter().map(|fault| fault.at + fault.lasts).max();
     let fault = match (raw.fault, end) {
@@ -119,20 +120,31 @@ pub(super) fn phases(
             }
             Some(length)
         }
-        (Some(raw::FaultPhase::Auto(raw::Auto::Auto)), None) => {
+        (Some(raw::FaultPhase::Auto(raw::Auto::Auto)), None) if !has_faults => {
             let rule =
                 "`auto` is as long as the faults, and there are none; remove it or give a time";
             check.rule(&[Step::Key("phases"), Step::Key("fault")], rule);
             None
         }
-        (Some(raw::FaultPhase::Auto(raw::Auto::Auto)), end) => end,
-        (None, Some(_)) => {
+        (Some(raw::FaultPhase::Auto(raw::Auto::Auto)), end) => end.or(Some(Duration::ZERO)),
+        (None, _) if has_faults => {
             check
                 .rule(&[Step::Key("phases")], "there are faults, and no phase `fault`; use `auto`");
             None
         }
-        (None, None) => None,
+        (None, _) => None,
     };
+    let given = [
+        ("warmup", raw.warmup),
+        ("steady", raw.steady),
+        ("fault", raw.fault.and_then(raw::FaultPhase::time)),
+        ("recovery", raw.recovery),
+        ("drain", raw.drain),
+    ];
+    for (name, _) in given.into_iter().filter(|(_, time)| *time == Some(Time(Duration::ZERO))) {
+        let rule = format!("`{name}` is longer than 0s; leave it out if it is not to take place");
+        check.rule(&[Step::Key("phases"), Step::Key(name)], rule);
+    }
     let lengths = [
         (Phase::Warmup, raw.warmup.map(|Time(length)| length)),
         (Phase::Steady, raw.steady.map(|Time(length)| length)),

@@ -151,6 +151,36 @@ fn what_is_wrong_is_shown_where_it_is_with_what_may_be_meant() {
         ("name: good", "name: bad"),
         ("  server: {", "  pool: {}\n  server: {"),
         ("faults:\n", "faults: [\n"),
+        ("ge: 99.9%", "ge: 950%"),
+        ("ge: 99.9%", "le: 100%"),
+        ("ge: 99.9%", "ge: 0%"),
+        ("metric: pool.excess, eq: 0", "metric: pool.excess, ge: 0"),
+        ("metric: pool.excess, eq: 0", "metric: reads.latency.max_to_median, lt: 1x"),
+        ("steady: 2s", "steady: 0s"),
+        ("for: 1s", "for: 0s"),
+        ("rate: 100/s", "rate: 1000000/s"),
+        ("timeout: 2s", "timeout: 0s"),
+        ("count: 500", "count: 0"),
+        ("[SC-004]", "[SC-004, '']"),
+        ("[SC-004]", "[SC-4]"),
+        ("warmup: 1s", "warmup: 2"),
+        ("fault: auto", "fault: always"),
+        (
+            "for: 1s, use: half-open, with: { heal: close }",
+            "for: 1s, kind: proxy.latency, with: { dealy: 5ms }",
+        ),
+        (
+            "for: 1s, use: half-open, with: { heal: close }",
+            "for: 1s, kind: proxy.latency, with: { delay: 5 }",
+        ),
+        (
+            "for: 1s, use: half-open, with: { heal: close }",
+            "for: 1s, kind: proxy.latency, with: { delay: [] }",
+        ),
+        ("for: 1s, use: half-open, with: { heal: close }", "for: 1s, kind: proxy.latency"),
+        ("pool.max_size: 5", "pool.max_size: 5, pool.min_size: 9"),
+        ("pool.max_size: 5", "pool.max_size: 1.5"),
+        ("pool.max_size: 5", "weather: fine"),
     ];
     let mut told = String::new();
     for (from, to) in cases {
@@ -159,6 +189,33 @@ fn what_is_wrong_is_shown_where_it_is_with_what_may_be_meant() {
         told.extend([from, "  ->  ", to, "\n", &error, "\n\n"]);
     }
     insta::assert_snapshot!(told);
+}
+
+/// A fault that cannot be read is there all the same.
+#[test]
+fn a_wrong_fault_is_the_only_problem() {
+    let (before, rest) = GOOD.split_once("faults:\n").unwrap();
+    let (_, after) = rest.split_once("expect:\n").unwrap();
+    for fault in ["kind: proxy.refused, for: 1s", "use: none, for: 1s", "kind: proxy.refuse"] {
+        let text = format!("{before}faults:\n  - {{ id: cut, {fault} }}\nexpect:\n{after}");
+        let errors = read(&text, &Overrides::default()).unwrap_err();
+        assert_eq!(errors.problems.len(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn a_wrong_setting_of_the_command_line_is_told_of_the_option() {
+    for (path, value, told) in [
+        ("pool.max_sze", "5", "`pool.max_sze` is no setting; did you mean `pool.max_size`?"),
+        ("pool.max_size", "501", "pool.max_size is 501, more than 500"),
+        ("pool.min_size", "9", "pool.min_size (9, set here) is more than pool.max_size"),
+    ] {
+        let config = [(path.to_owned(), value.to_owned())].into();
+        let errors = read(GOOD, &Overrides { config, ..Overrides::default() }).unwrap_err();
+        let told = format!("good.yaml: `--set config.{path}={value}`: {told}");
+        assert!(errors.to_string().starts_with(&told), "{errors}");
+        assert_eq!(errors.problems.len(), 1);
+    }
 }
 
 #[test]
