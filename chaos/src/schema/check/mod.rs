@@ -8,17 +8,19 @@ mod timeline;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 pub use self::config::{settings, variables};
 use self::load::loads;
 use self::promise::{Scope, occurrences, promises};
 use self::timeline::{phases, timeline};
-use super::amount::Time;
+use super::amount::{Amount, Time, Unit};
 use super::error::{Problem, SchemaErrors, Wrong, advised};
 use super::fault::{KindError, Part};
 use super::place::{Position, Step, locate, told};
 use super::raw;
 use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Target, params};
+use crate::record::Phase;
 use crate::report::model::Verdict;
 
 impl Problem {
@@ -150,6 +152,7 @@ pub(super) fn scenario(
     // What is said about faults is about those that the file has, so that one that cannot be read is told once.
     let has_faults = !raw.faults.is_empty();
     let phases = phases(&mut check, &raw.phases, &faults, has_faults);
+    in_budget(&mut check, raw.budget.as_ref(), &phases);
     let scope = Scope { phases: &phases, has_faults, has_server: raw.environment.server.is_some() };
     let promises = promises(&mut check, &raw, &scope);
     let occurrences = occurrences(&mut check, &raw.expect);
@@ -180,6 +183,18 @@ pub(super) fn scenario(
         text: text.clone(),
     };
     finish(path, Check { text: &text, problems }, scenario)
+}
+
+/// A budget that is over before the timeline is cannot be kept.
+fn in_budget(check: &mut Check<'_>, budget: Option<&raw::Budget>, phases: &[(Phase, Duration)]) {
+    let Some(raw::Budget { wall: Time(wall) }) = budget else { return };
+    let length: Duration = phases.iter().map(|(_, length)| *length).sum();
+    if *wall < length {
+        let [wall, length] =
+            [*wall, length].map(|time| Amount::new(time.as_secs_f64(), Unit::Time));
+        let rule = format!("the budget is {wall}, and the phases alone take {length}");
+        check.rule(&[Step::Key("budget"), Step::Key("wall")], rule);
+    }
 }
 
 fn texts(mapping: &raw::Mapping) -> BTreeMap<String, String> {

@@ -219,6 +219,14 @@ fn a_wrong_setting_of_the_command_line_is_told_of_the_option() {
 }
 
 #[test]
+fn a_budget_has_room_for_the_phases() {
+    let told = changed("wall: 90s", "wall: 32s");
+    let rule = "good.yaml:28:17: the budget is 32s, and the phases alone take 33s\n";
+    assert!(told.starts_with(rule), "{told}");
+    assert_eq!(changed("wall: 90s", "wall: 33s"), "");
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let text = GOOD.replace("rate: 100/s", "rate: 0/s").replace("eq: 0", "eq: 0ms");
     let errors = read(&text, &Overrides::default()).unwrap_err();
