@@ -25,5 +25,6 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod schema;
+mod seed;
 pub mod stack;
 pub mod verdict;

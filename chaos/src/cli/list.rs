@@ -40,12 +40,15 @@ pub(super) fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliError> 
 }
 
 fn as_json(scenario: &Scenario) -> serde_json::Value {
+    // Of those that are drawn, each run has another value.
+    let mut params = scenario.params.clone();
+    params.extend(scenario.ranges.clone());
     serde_json::json!({
         "name": scenario.name,
         "summary": scenario.summary,
         "criteria": scenario.criteria,
         "tags": scenario.tags,
-        "params": scenario.params,
+        "params": params,
         "seconds": scenario.length().as_secs_f64(),
     })
 }

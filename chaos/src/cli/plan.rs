@@ -34,6 +34,9 @@ fn describe(scenario: &Scenario) -> String {
     let mut text = format!("{}: {}\nseed {}", scenario.name, scenario.summary, scenario.seed);
     for (name, value) in &scenario.params {
         put(&mut text, format_args!(", {name} {value}"));
+        if let Some(range) = scenario.ranges.get(name) {
+            put(&mut text, format_args!(" of {range}"));
+        }
     }
     let (against, config) = match &scenario.target {
         Target::Server { config, .. } => ("a server process", config),

@@ -220,7 +220,9 @@ pub(super) async fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliE
     'all: for (word, scenario) in &scenarios {
         options.words = format!("{}{}{against}", quoted(word), arguments.changes.arguments());
         for number in 0..scenario.runs {
-            let report = tried(arguments, &options, scenario, number, &stop).await?;
+            let scenario =
+                scenario.of_run(number).map_err(|errors| CliError::Invalid(errors.to_string()))?;
+            let report = tried(arguments, &options, &scenario, number, &stop).await?;
             let passed = matches!(report.verdict, Verdict::Pass | Verdict::Skipped);
             let last = report.run.clone();
             reports.push(report);
@@ -294,7 +296,7 @@ async fn one(
     stop: &CancellationToken,
 ) -> Result<Report, CliError> {
     let progress = Progress::start(scenario, number);
-    let report = crate::run::run(scenario, options, number, &progress.live(), stop).await;
+    let report = crate::run::run(scenario, options, &progress.live(), stop).await;
     progress.finish();
     if matches!(arguments.format, Format::Human | Format::Github) {
         let page = options.out.join(&report.run).join("report.html");

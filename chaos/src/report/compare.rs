@@ -108,6 +108,7 @@ fn circumstances(before: &Report, after: &Report) -> Vec<Change> {
         [
             ("scenario", report.scenario.clone()),
             ("seed", report.seed.to_string()),
+            ("drawn", report.draws()),
             ("server", server),
             ("build", build),
             ("postgres", postgres),

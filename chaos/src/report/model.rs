@@ -46,6 +46,9 @@ pub struct Report {
     pub wall_s: f64,
     /// The seed of everything random.
     pub seed: u64,
+    /// The parameters that were drawn by the seed, with their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drawn: BTreeMap<String, String>,
     /// The command that runs it again just so.
     pub rerun: String,
     /// Where it ran.
@@ -71,6 +74,15 @@ pub struct Report {
     pub events: Vec<Event>,
     /// What was found once, by metric.
     pub facts: BTreeMap<String, f64>,
+}
+
+impl Report {
+    /// What was drawn in a line, such as `outage 23.4s, size 5`.
+    pub(super) fn draws(&self) -> String {
+        let draws: Vec<_> =
+            self.drawn.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        draws.join(", ")
+    }
 }
 
 /// The most events in a report; all of them are in `events.ndjson`.

@@ -227,6 +227,7 @@ fn report_of(record: &Record, run: &str) -> Report {
         started_at: "2026-11-21T14:03:07Z".to_owned(),
         wall_s: 41.2,
         seed: SEED,
+        drawn: BTreeMap::new(),
         rerun: "scenarios run outage-recovery --seed 42 --provider container".to_owned(),
         environment: Environment {
             server: "codebase-mcp 0.1.0 (1f4afcb)".to_owned(),

@@ -52,9 +52,12 @@ pub fn conclusion(reports: &[Report]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `PASS outage-recovery  41.2 s  seed 42  container`.
+/// `PASS outage-recovery  41.2 s  seed 42  outage 23.4s  container`.
 fn headline(report: &Report) -> String {
     let mut facts = vec![number::seconds(report.wall_s), format!("seed {}", report.seed)];
+    if !report.drawn.is_empty() {
+        facts.push(text::one_line(&report.draws()));
+    }
     if !report.environment.provider.is_empty() {
         facts.push(text::one_line(&report.environment.provider));
     }
@@ -131,6 +134,15 @@ mod tests {
         let runs: String = reports.iter().map(|report| run(report, Some(page), false)).collect();
         check("terminal", &(runs + &conclusion(&reports)));
         check("terminal_verbose", &run(&sample::report(), None, true));
+    }
+
+    #[test]
+    fn what_was_drawn_is_in_the_headline() {
+        let drawn = [("outage", "23.4s"), ("size", "5")];
+        let drawn = drawn.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let text = run(&Report { drawn, ..sample::report() }, None, false);
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        assert!(plain.contains("  seed 42  outage 23.4s, size 5  container\n"), "{plain}");
     }
 
     #[test]

@@ -16,7 +16,6 @@ mod live;
 pub mod log;
 mod play;
 mod repository;
-mod seed;
 mod sessions;
 mod settle;
 mod timeline;
@@ -90,23 +89,20 @@ impl From<SetUpError> for RunError {
     }
 }
 
-/// Runs a scenario once and says how it ended; `number` counts its runs from 0. Never fails: what goes wrong is in
-/// the report. It leaves a folder with the report and everything behind it in `options.out`.
+/// Runs a scenario once and says how it ended. Never fails: what goes wrong is in the report. It leaves a folder with the report and everything behind it in `options.out`.
 ///
 /// # Cancel safety
 /// Cancel `stop` to end early; a dropped future leaves to the journal what it could not undo.
 pub async fn run(
     scenario: &Scenario,
     options: &Options,
-    number: u32,
     live: &Live,
     stop: &CancellationToken,
 ) -> Report {
     let started = Instant::now();
     let began_at = chrono::Utc::now();
-    let seed = seed::of_run(scenario.seed, number);
-    let scenario = &Scenario { seed, ..scenario.clone() };
-    let name = format!("{}-{}-{seed}", scenario.name, began_at.format("%Y%m%dT%H%M%S%3f"));
+    let (name, seed) = (&scenario.name, scenario.seed);
+    let name = format!("{name}-{}-{seed}", began_at.format("%Y%m%dT%H%M%S%3f"));
     let mut environment = environment::here();
     let finished = carry_out(scenario, options, &name, &mut environment, live, stop).await;
     let wall = started.elapsed();
@@ -198,6 +194,7 @@ fn empty(scenario: &Scenario, options: &Options, name: &str, environment: Enviro
         started_at: String::new(),
         wall_s: 0.0,
         seed: scenario.seed,
+        drawn: scenario.drawn(),
         rerun: rerun(scenario, options, &environment),
         environment,
         verdict: Verdict::Error,

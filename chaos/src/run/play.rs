@@ -13,11 +13,12 @@ use super::faults::{self, Active};
 use super::live::{Live, Stage};
 use super::timeline::{Due, Step, timeline};
 use super::world::World;
-use super::{Options, RunError, seed};
+use super::{Options, RunError};
 use crate::load::mcp::Server;
 use crate::load::{self, Course, Sampled, Tally, Target};
 use crate::record::{Epoch, Event, FaultRecord, Gauges, LoadRecord, Phase, Record, Source, Span};
 use crate::schema::{FaultKind, Scenario};
+use crate::seed;
 
 /// Plays the scenario from beginning to end. Whatever ends it, the faults are undone and the loads have ended when
 /// it returns, and what was measured by then is in the record.

@@ -180,6 +180,13 @@ impl fmt::Display for Amount {
     }
 }
 
+/// The unit at the end of an amount as it is written, and its size in the base of what it measures.
+pub(super) fn written_unit(text: &str) -> (&'static str, f64) {
+    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let unit = UNITS.iter().find(|(name, ..)| *name == suffix);
+    unit.map_or(("", 1.0), |(name, _, size)| (*name, *size))
+}
+
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Written(str::parse))

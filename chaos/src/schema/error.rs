@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::amount::AmountError;
 use super::metric::UnknownMetric;
 use super::place::Position;
+use super::range::RangeError;
 
 /// Everything that is wrong with a file, at least one problem.
 #[derive(Debug)]
@@ -82,6 +83,9 @@ pub enum Wrong {
     /// An amount is of the wrong kind.
     #[error(transparent)]
     Amount(#[from] AmountError),
+    /// A parameter is meant as a range and is none.
+    #[error(transparent)]
+    Range(#[from] RangeError),
     /// An event is unknown.
     #[error("there is no event `{name}`; {}", known_or(.nearest.as_deref(), .known))]
     UnknownEvent {

@@ -1,7 +1,7 @@
 //! Scenarios and faults as people write them in YAML, and as they are once everything about them has been
 //! checked. Nothing starts before that.
 //!
-//! A file is read in four steps: parameters are filled in (`params`), the text is parsed strictly (`raw`),
+//! A file is read in four steps: parameters are drawn (`range`) and filled in (`params`), the text is parsed strictly (`raw`),
 //! what the types cannot say is checked with the place of each problem (`check`), and what comes out is a
 //! [`Scenario`], in which everything has its unit and nothing is optional that is needed.
 
@@ -16,11 +16,13 @@ mod load;
 mod metric;
 mod params;
 mod place;
+mod range;
 mod raw;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use amount::{Amount, Unit};
@@ -31,10 +33,12 @@ pub use json::{fault_schema, scenario_schema};
 pub use load::{Arrivals, Load, Model, Op};
 pub use metric::{Figure, Metric, Quantile, all_names};
 pub use place::Position;
+pub use range::RangeError;
 pub use raw::ServerStart;
 
 use crate::record::Phase;
 use crate::report::model::{Group, Verdict};
+use crate::seed;
 
 /// A scenario in which everything is checked.
 #[derive(Debug, Clone)]
@@ -51,6 +55,8 @@ pub struct Scenario {
     pub seed: u64,
     /// Its parameters as they are in force.
     pub params: BTreeMap<String, String>,
+    /// From what those of them that are drawn are drawn, such as `1s..60s`.
+    pub ranges: BTreeMap<String, String>,
     /// What it runs against.
     pub target: Target,
     /// Settings of PostgreSQL.
@@ -73,6 +79,17 @@ pub struct Scenario {
     pub budget: Option<Duration>,
     /// The text of the file, with parameters filled in.
     pub text: String,
+    /// What it was read from.
+    source: Arc<Source>,
+}
+
+/// What a scenario is read from, and is read from again for its next run.
+#[derive(Debug, Default)]
+struct Source {
+    path: PathBuf,
+    text: String,
+    faults: PathBuf,
+    overrides: Overrides,
 }
 
 /// What a scenario runs against.
@@ -193,6 +210,27 @@ impl Scenario {
         let text = fs::read_to_string(path)
             .map_err(|error| SchemaErrors::one(path, Problem::whole(Wrong::Unreadable(error))))?;
         read(path, &text, faults, overrides)
+    }
+
+    /// Its run with this number, from 0: with the seed of that run, and with what this seed draws. With that
+    /// seed, the first run is the same.
+    ///
+    /// # Errors
+    /// None with what has been read, but that a file of a fault may have changed since.
+    pub fn of_run(&self, number: u32) -> Result<Self, SchemaErrors> {
+        let seed = seed::of_run(self.seed, number);
+        if self.ranges.is_empty() {
+            return Ok(Self { seed, ..self.clone() });
+        }
+        let Source { path, text, faults, overrides } = &*self.source;
+        read(path, text, faults, &Overrides { seed: Some(seed), ..overrides.clone() })
+    }
+
+    /// The parameters that were drawn, with their values.
+    pub fn drawn(&self) -> BTreeMap<String, String> {
+        let is_drawn = |(name, _): &(&String, &String)| self.ranges.contains_key(*name);
+        let drawn = self.params.iter().filter(is_drawn);
+        drawn.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// How long all phases are together.

@@ -78,7 +78,8 @@ pub(super) struct Scenario {
     /// The seed of everything random. --seed comes before it.
     #[serde(default)]
     pub(super) seed: u64,
-    /// Values that the file uses as ${name}. --set name=value comes before them.
+    /// Values that the file uses as ${name}. A range such as 1s..60s is drawn by each run. --set name=value
+    /// comes before them.
     #[serde(default)]
     #[expect(dead_code, reason = "read before the rest, as the rest depends on it")]
     pub(super) params: Mapping,

@@ -77,13 +77,16 @@ fn head(report: &Report) -> String {
         );
     }
     let again = format!("<code>{}</code>", Escaped(&report.rerun));
-    let rows = [
+    let mut rows = vec![
         ("Run", Escaped(&report.run).to_string()),
         ("Began", Escaped(&report.started_at).to_string()),
         ("Took", number::seconds(report.wall_s)),
         ("Seed", format!("<code>{}</code>", report.seed)),
-        ("Again with", again),
     ];
+    if !report.drawn.is_empty() {
+        rows.push(("Drawn by it", Escaped(&report.draws()).to_string()));
+    }
+    rows.push(("Again with", again));
     text.push_str(&pairs("run", &rows));
     text.push_str(&environment(&report.environment));
     text

@@ -8,6 +8,7 @@ mod timeline;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::config::{settings, variables};
@@ -17,9 +18,10 @@ use self::timeline::{phases, timeline};
 use super::amount::{Amount, Time, Unit};
 use super::error::{Problem, SchemaErrors, Wrong, advised};
 use super::fault::{KindError, Part};
+use super::params::{Misplaced, Params, Values};
 use super::place::{Position, Step, locate, told};
 use super::raw;
-use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Target, params};
+use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Source, Target};
 use crate::record::Phase;
 use crate::report::model::Verdict;
 
@@ -79,18 +81,6 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, S
     })
 }
 
-/// Where a `${name}` that stands for nothing is in this line, from 0.
-fn reference(text: &str, line: usize, fault: &Wrong) -> Position {
-    let before = if let Wrong::UnknownParameter { name, .. } = fault {
-        let written = format!("${{{name}}}");
-        text.lines().nth(line).and_then(|line| line.split_once(&written))
-    } else {
-        None
-    };
-    let column = before.map_or(0, |(before, _)| before.chars().count());
-    Position { line: line + 1, column: column + 1 }
-}
-
 fn check_criteria(check: &mut Check<'_>, criteria: &[String]) {
     for (number, criterion) in criteria.iter().enumerate() {
         let digits = criterion.strip_prefix("SC-").unwrap_or_default();
@@ -136,14 +126,40 @@ pub(super) fn scenario(
     faults: &Path,
     overrides: &Overrides,
 ) -> Result<Scenario, SchemaErrors> {
-    let params::Filled { text, values } =
-        params::fill(text, &overrides.params).map_err(|(line, fault)| {
-            let position = line.map(|line| reference(text, line, &fault));
-            SchemaErrors::one(path, at(text, position, fault))
-        })?;
-    let raw: raw::Scenario = parse(path, &text)?;
+    let misplaced =
+        |(position, fault): Misplaced| SchemaErrors::one(path, at(text, position, fault));
+    let Some(params) = Params::read(text, overrides).map_err(misplaced)? else {
+        return filled(path, text, faults, overrides);
+    };
+    let read = |values: &Values| {
+        let text = params.fill(text, values).map_err(misplaced)?;
+        filled(path, &text, faults, overrides)
+    };
+    // Whatever is drawn later lies between them.
+    for corner in params.corners() {
+        read(&corner)?;
+    }
+    let values = params.drawn();
+    let scenario = read(&values)?;
+    let source = Source {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        faults: faults.to_owned(),
+        overrides: overrides.clone(),
+    };
+    Ok(Scenario { params: values, ranges: params.ranges(), source: source.into(), ..scenario })
+}
+
+/// The scenario of a text without parameters.
+fn filled(
+    path: &Path,
+    text: &str,
+    faults: &Path,
+    overrides: &Overrides,
+) -> Result<Scenario, SchemaErrors> {
+    let raw: raw::Scenario = parse(path, text)?;
     let raw::ScenarioVersion::V1 = raw.schema;
-    let mut check = Check { text: &text, problems: Vec::new() };
+    let mut check = Check { text, problems: Vec::new() };
     check_name(&mut check, path, &raw.name);
     check_criteria(&mut check, &raw.criteria);
     let target = config::target(&mut check, &raw.environment, &overrides.config);
@@ -169,7 +185,8 @@ pub(super) fn scenario(
         criteria: raw.criteria,
         tags: raw.tags,
         seed: overrides.seed.unwrap_or(raw.seed),
-        params: values,
+        params: Values::new(),
+        ranges: Values::new(),
         target,
         postgres: texts(&raw.environment.postgres.settings),
         phases,
@@ -180,9 +197,10 @@ pub(super) fn scenario(
         verdict: raw.expect.verdict.unwrap_or(Verdict::Pass),
         runs,
         budget: raw.budget.map(|raw::Budget { wall: Time(wall) }| wall),
-        text: text.clone(),
+        text: text.to_owned(),
+        source: Arc::default(),
     };
-    finish(path, Check { text: &text, problems }, scenario)
+    finish(path, Check { text, problems }, scenario)
 }
 
 /// A budget that is over before the timeline is cannot be kept.

@@ -2,7 +2,7 @@
 
 /// The seed of the stream `name`, by FNV-1a over the root seed and the name: other streams do not move when one
 /// is added.
-pub(super) fn stream(root: u64, name: &str) -> u64 {
+pub(crate) fn stream(root: u64, name: &str) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
     let bytes = root.to_le_bytes().into_iter().chain(name.bytes());
@@ -10,7 +10,7 @@ pub(super) fn stream(root: u64, name: &str) -> u64 {
 }
 
 /// The seed of the run with this number, from 0: the first is the scenario's own.
-pub(super) fn of_run(root: u64, number: u32) -> u64 {
+pub(crate) fn of_run(root: u64, number: u32) -> u64 {
     if number == 0 { root } else { stream(root, &format!("run {number}")) >> 32 }
 }
 
