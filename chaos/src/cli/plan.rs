@@ -7,6 +7,7 @@ use super::CliError;
 use super::files::Files;
 use super::output::say;
 use super::run::Changes;
+use crate::report::model::Group;
 use crate::run::{Step, timeline};
 use crate::schema::{Amount, Model, Op, Scenario, Target, Unit};
 
@@ -71,6 +72,9 @@ fn describe(scenario: &Scenario) -> String {
     }
     for occurrence in &scenario.occurrences {
         put(&mut text, format_args!("  {}: {occurrence}\n", occurrence.group.as_str()));
+    }
+    for over in &scenario.over_runs {
+        put(&mut text, format_args!("  {}: {over}\n", Group::Repeat.as_str()));
     }
     if let Some(budget) = scenario.budget {
         put(&mut text, format_args!("  budget: {} in all\n", shown(budget)));

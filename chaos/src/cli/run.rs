@@ -219,6 +219,7 @@ pub(super) async fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliE
     let mut reports: Vec<Report> = Vec::new();
     'all: for (word, scenario) in &scenarios {
         options.words = format!("{}{}{against}", quoted(word), arguments.changes.arguments());
+        let before = reports.len();
         for number in 0..scenario.runs {
             let scenario =
                 scenario.of_run(number).map_err(|errors| CliError::Invalid(errors.to_string()))?;
@@ -232,6 +233,11 @@ pub(super) async fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliE
             if arguments.fail_fast && !passed {
                 break 'all;
             }
+        }
+        let runs = reports.get(before..).unwrap_or_default();
+        if let Some(report) = crate::run::together(scenario, &options, runs) {
+            show(arguments, &options, &report)?;
+            reports.push(report);
         }
     }
     conclude(arguments, &reports)?;
@@ -298,17 +304,23 @@ async fn one(
     let progress = Progress::start(scenario, number);
     let report = crate::run::run(scenario, options, &progress.live(), stop).await;
     progress.finish();
-    if matches!(arguments.format, Format::Human | Format::Github) {
-        let page = options.out.join(&report.run).join("report.html");
-        let page = page.is_file().then_some(page.as_path());
-        say(terminal::run(&report, page, arguments.verbose).trim_end())?;
-    }
+    show(arguments, options, &report)?;
     let kept = options.out.join(&report.run).join(KEPT);
     if kept.is_file() {
         let end = "`scenarios recover` removes it";
         note(format_args!("kept; {} says where it is, and {end}", kept.display()));
     }
     Ok(report)
+}
+
+/// Says to people how it ended.
+fn show(arguments: &Arguments, options: &Options, report: &Report) -> Result<(), CliError> {
+    if matches!(arguments.format, Format::Human | Format::Github) {
+        let page = options.out.join(&report.run).join("report.html");
+        let page = page.is_file().then_some(page.as_path());
+        say(terminal::run(report, page, arguments.verbose).trim_end())?;
+    }
+    Ok(())
 }
 
 fn conclude(arguments: &Arguments, reports: &[Report]) -> Result<(), CliError> {

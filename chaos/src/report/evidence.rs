@@ -54,6 +54,12 @@ pub fn write(folder: &Path, report: &Report, record: &Record) -> Result<(), Writ
             lines(file, load.samples.iter().map(|sample| line(&load.id, sample)))
         })
     })?;
+    write_report(folder, report)
+}
+
+/// Writes what is made of the report alone, in the same way and the same order.
+pub fn write_report(folder: &Path, report: &Report) -> Result<(), WriteError> {
+    fs::create_dir_all(folder).map_err(|source| WriteError { path: folder.to_owned(), source })?;
     put(folder, junit::FILE, |file| {
         let text = junit::to_text(std::slice::from_ref(report)).map_err(io::Error::other)?;
         file.write_all(text.as_bytes())

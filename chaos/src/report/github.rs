@@ -21,7 +21,8 @@ fn annotation(report: &Report) -> Option<String> {
     let assertions = report.assertions.iter().filter(|it| it.verdict != Verdict::Pass);
     let mut lines: Vec<_> = reason.chain(assertions.map(line)).collect();
     lines.push(format!("seed {}, again with: {}", report.seed, report.rerun));
-    let title = property(&format!("{} {ended}", report.scenario));
+    let which = if report.is_of_runs() { ", all runs together," } else { "" };
+    let title = property(&format!("{}{which} {ended}", report.scenario));
     Some(format!("::{level} title={title}::{}\n", data(&lines.join("\n"))))
 }
 
@@ -82,6 +83,14 @@ mod tests {
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("github", annotations(&sample::all()));
         });
+    }
+
+    #[test]
+    fn all_runs_together_are_annotated_as_such() {
+        let text = annotations(&[sample::together()]);
+        let title = "::error title=outage-recovery%2C all runs together%2C failed::";
+        assert!(text.starts_with(title), "{text}");
+        assert!(text.contains("seed 7 (∞)"), "{text}");
     }
 
     #[test]

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for report in sample::all() {
+        for report in sample::all().into_iter().chain([sample::together()]) {
             let text = to_text(&report).unwrap();
             assert_eq!(from_text(&text, Path::new(FILE)).unwrap(), report);
         }

@@ -22,7 +22,9 @@ pub const FILE: &str = "junit.xml";
 pub fn to_text(reports: &[Report]) -> Result<String, SerializeError> {
     let mut document = Document::new("scenarios");
     let suites = reports.iter().enumerate().map(|(position, report)| {
-        let same = |other: &&Report| other.scenario == report.scenario;
+        let same = |other: &&Report| {
+            other.scenario == report.scenario && other.is_of_runs() == report.is_of_runs()
+        };
         let runs = reports.iter().filter(same).count();
         let run = reports.iter().take(position + 1).filter(same).count();
         let name = match runs {
@@ -156,6 +158,15 @@ mod tests {
         let text = to_text(&[report]).unwrap();
         assert!(text.contains("failures=\"0\" errors=\"0\""), "{text}");
         assert!(text.contains("<system-out>promise: "), "{text}");
+    }
+
+    #[test]
+    fn all_runs_together_have_the_name_of_the_scenario() {
+        let text = to_text(&[sample::report(), sample::report(), sample::together()]).unwrap();
+        for name in ["outage-recovery (1 of 2)", "outage-recovery (2 of 2)", "outage-recovery"] {
+            assert_eq!(text.matches(&format!("<testsuite name=\"{name}\"")).count(), 1, "{name}");
+        }
+        assert!(text.contains("classname=\"outage-recovery.repeat\""), "{text}");
     }
 
     proptest! {

@@ -21,7 +21,7 @@ pub mod model;
 mod number;
 pub mod outcome;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod story;
 pub mod summary;
 mod table;

@@ -27,7 +27,8 @@ pub enum Verdict {
     Error,
 }
 
-/// One run of one scenario. With `repeat` there is one for each run.
+/// One run of one scenario. With `repeat` there is one for each run, and one more on all of them together if
+/// something is promised over runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA`].
@@ -74,15 +75,47 @@ pub struct Report {
     pub events: Vec<Event>,
     /// What was found once, by metric.
     pub facts: BTreeMap<String, f64>,
+    /// What this run has measured of all that is promised over runs, by metric, in the base of its unit;
+    /// `None` where it came to no value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, Option<f64>>,
+    /// The runs of a repeat, in a report on what they promise together; empty in that of a run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Member>,
+}
+
+/// A run of a repeat, as the report on all of them has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub run: String,
+    /// Its seed.
+    pub seed: u64,
+    /// What this seed drew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drawn: BTreeMap<String, String>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What it has measured, by metric.
+    pub measured: BTreeMap<String, Option<f64>>,
 }
 
 impl Report {
+    /// Whether it is on all runs of a repeat, and not on one run.
+    pub fn is_of_runs(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
     /// What was drawn in a line, such as `outage 23.4s, size 5`.
     pub(super) fn draws(&self) -> String {
-        let draws: Vec<_> =
-            self.drawn.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        draws.join(", ")
+        draws(&self.drawn)
     }
+}
+
+/// Drawn parameters in a line.
+pub(super) fn draws(drawn: &BTreeMap<String, String>) -> String {
+    let draws: Vec<_> = drawn.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    draws.join(", ")
 }
 
 /// The most events in a report; all of them are in `events.ndjson`.
@@ -131,6 +164,8 @@ pub enum Group {
     Sometimes,
     /// The budget of time.
     Budget,
+    /// It holds over all runs of a repeat.
+    Repeat,
 }
 
 impl Group {
@@ -144,6 +179,7 @@ impl Group {
             Self::Occurs => "occurs",
             Self::Sometimes => "sometimes",
             Self::Budget => "budget",
+            Self::Repeat => "repeat",
         }
     }
 }

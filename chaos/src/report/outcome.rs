@@ -67,7 +67,7 @@ pub struct Repeats {
 /// The scenarios that ran more than once, in the order of their first run.
 pub fn repeats(reports: &[Report]) -> Vec<Repeats> {
     let mut found: Vec<Repeats> = Vec::new();
-    for report in reports {
+    for report in reports.iter().filter(|report| !report.is_of_runs()) {
         let passed = u64::from(report.verdict == Verdict::Pass);
         let judged = u64::from(matches!(report.verdict, Verdict::Pass | Verdict::Fail));
         match found.iter_mut().find(|repeats| repeats.scenario == report.scenario) {

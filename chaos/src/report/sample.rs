@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::model::{Assertion, Environment, Group, Report, SCHEMA, Verdict};
+use super::model::{Assertion, Environment, Group, Member, Report, SCHEMA, Verdict};
 use super::summary::summarise;
 use crate::record::{
     Event, FaultRecord, Gauges, LoadRecord, Outcome, Phase, Record, Sample, Source, Span,
@@ -165,7 +165,7 @@ fn record_of(recovered: f64) -> Record {
 }
 
 /// The raw record of [`report`].
-pub(super) fn record() -> Record {
+pub(crate) fn record() -> Record {
     record_of(OUTAGE.1 + 1.2)
 }
 
@@ -251,11 +251,13 @@ fn report_of(record: &Record, run: &str) -> Report {
         event_counts: summary.event_counts,
         events: summary.events,
         facts: summary.facts,
+        measured: BTreeMap::new(),
+        runs: Vec::new(),
     }
 }
 
 /// A run in which everything holds.
-pub(super) fn report() -> Report {
+pub(crate) fn report() -> Report {
     // Properties ask for it a thousand times.
     static REPORT: LazyLock<Report> =
         LazyLock::new(|| report_of(&record(), "20261121-140307-outage-recovery"));
@@ -314,6 +316,34 @@ pub(super) fn broken() -> Report {
         assertions: Vec::new(),
         loads: Vec::new(),
         ..report()
+    }
+}
+
+/// Two runs as one, of which the promise over runs does not hold.
+pub(super) fn together() -> Report {
+    let member = |seed, outage: &str, time| Member {
+        run: format!("20261121-outage-recovery-{seed}"),
+        seed,
+        drawn: [("outage".to_owned(), outage.to_owned())].into(),
+        verdict: if seed == 42 { Verdict::Pass } else { Verdict::Fail },
+        measured: [("reads.recovery_time".to_owned(), time)].into(),
+    };
+    let (text, actual) =
+        ("p50 over all runs: reads.recovery_time < 1s", "median 1.25s, maximum ∞ of 2 runs");
+    let because = "it is 1.25s; beyond the limit are seed 42 (1.25s), seed 7 (∞)";
+    let promise = assertion(Group::Repeat, text, actual, 0);
+    Report {
+        rerun: "scenarios run outage-recovery --seed 42 --repeat 2".to_owned(),
+        wall_s: 0.0,
+        verdict: Verdict::Fail,
+        assertions: vec![Assertion {
+            verdict: Verdict::Fail,
+            samples: None,
+            because: Some(because.to_owned()),
+            ..promise
+        }],
+        runs: vec![member(42, "1.5s", Some(1.25)), member(7, "59.25s", None)],
+        ..report_of(&Record::default(), "20261121-outage-recovery-42-runs")
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) fn tell(report: &Report) -> String {
         let reason = report.reason.as_deref().unwrap_or(otherwise);
         text::one_line(reason).trim_end_matches('.').to_owned()
     };
+    if report.is_of_runs() {
+        return of_runs(report);
+    }
     // Of equals the first, which scenarios name first for a reason.
     let Some(load) = report.loads.iter().rev().max_by_key(|load| suffering(load)) else {
         return match report.verdict {
@@ -44,6 +47,16 @@ pub(super) fn tell(report: &Report) -> String {
         parts.push(format!("recovery took {time}"));
     }
     format!("{}.", capitalised(&parts.join("; ")))
+}
+
+/// How the runs of a repeat ended.
+fn of_runs(report: &Report) -> String {
+    let ended = Verdict::ALL.into_iter().filter_map(|verdict| {
+        let count = report.runs.iter().filter(|run| run.verdict == verdict).count();
+        (count > 0).then(|| format!("{count} {}", verdict.as_str()))
+    });
+    let ended: Vec<_> = ended.collect();
+    format!("All runs together; one by one, they ended {}.", ended.join(", "))
 }
 
 /// Whether the run never came to make requests, so that its story is its reason.
@@ -137,6 +150,12 @@ mod tests {
             tell(&report),
             "Undisturbed, health answered 500 of 500 requests (100 %, p95 596 µs); no fault was carried out; recovery took 1.2s."
         );
+    }
+
+    #[test]
+    fn of_all_runs_it_is_told_how_they_ended() {
+        let told = "All runs together; one by one, they ended 1 pass, 1 fail.";
+        assert_eq!(tell(&sample::together()), told);
     }
 
     #[test]

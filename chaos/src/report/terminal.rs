@@ -12,14 +12,16 @@ use super::{number, outcome, text};
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
-/// One run: a headline, every assertion that is not a pass and why (all with `verbose`), where its page is,
+/// One run: a headline, every assertion that is not a pass and why (all with `verbose` and of a repeat), where its page is,
 /// and how to run it again unless it passed. `page` is the path of `report.html`, if it was written.
 pub fn run(report: &Report, page: Option<&Path>, verbose: bool) -> String {
     let mut lines = vec![headline(report)];
     lines.extend(report.reason.as_deref().map(|reason| format!("     {}", text::one_line(reason))));
     // A run that passes although a promise does not hold is one that had to end so.
     let is_told = |it: &&Assertion| {
-        verbose || (it.verdict != Verdict::Pass && report.verdict != Verdict::Pass)
+        verbose
+            || report.is_of_runs()
+            || (it.verdict != Verdict::Pass && report.verdict != Verdict::Pass)
     };
     let told = report.assertions.iter().filter(is_told);
     lines.extend(told.map(assertion));
@@ -54,7 +56,12 @@ pub fn conclusion(reports: &[Report]) -> String {
 
 /// `PASS outage-recovery  41.2 s  seed 42  outage 23.4s  container`.
 fn headline(report: &Report) -> String {
-    let mut facts = vec![number::seconds(report.wall_s), format!("seed {}", report.seed)];
+    // All runs together are judged in no time.
+    let length = match report.runs.len() {
+        0 => number::seconds(report.wall_s),
+        runs => format!("{runs} runs"),
+    };
+    let mut facts = vec![length, format!("seed {}", report.seed)];
     if !report.drawn.is_empty() {
         facts.push(text::one_line(&report.draws()));
     }
@@ -148,6 +155,19 @@ mod tests {
     #[test]
     fn repeats_are_summed_up() {
         check("terminal_repeats", &conclusion(&[sample::report(), sample::report()]));
+    }
+
+    #[test]
+    fn all_runs_together_read_like_this() {
+        let mut together = sample::together();
+        let failed = run(&together, Some(Path::new("runs/1/report.html")), false);
+        together.verdict = Verdict::Pass;
+        together.assertions[0].verdict = Verdict::Pass;
+        let reports = [sample::report(), sample::report(), together];
+        check(
+            "terminal_together",
+            &(failed + &run(&reports[2], None, false) + &conclusion(&reports)),
+        );
     }
 
     #[test]

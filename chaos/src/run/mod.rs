@@ -19,6 +19,7 @@ mod repository;
 mod sessions;
 mod settle;
 mod timeline;
+mod together;
 mod world;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub use live::{Live, Stage, State};
 pub use settle::settle;
 pub use timeline::{Due, Step, timeline};
+pub use together::together;
 
 use self::world::{SetUpError, World};
 use crate::journal::Journal;
@@ -114,6 +116,7 @@ pub async fn run(
         None => {
             report.assertions = verdict::judge(scenario, &finished.record, wall);
             (report.verdict, report.reason) = verdict::verdict(scenario, &report.assertions);
+            report.measured = verdict::measured(scenario, &finished.record);
         }
         Some(RunError::Skipped(why)) => {
             (report.verdict, report.reason) = (Verdict::Skipped, Some(why.clone()));
@@ -195,7 +198,7 @@ fn empty(scenario: &Scenario, options: &Options, name: &str, environment: Enviro
         wall_s: 0.0,
         seed: scenario.seed,
         drawn: scenario.drawn(),
-        rerun: rerun(scenario, options, &environment),
+        rerun: rerun(scenario, options, &environment, 1),
         environment,
         verdict: Verdict::Error,
         reason: None,
@@ -207,6 +210,8 @@ fn empty(scenario: &Scenario, options: &Options, name: &str, environment: Enviro
         event_counts: std::collections::BTreeMap::new(),
         events: Vec::new(),
         facts: std::collections::BTreeMap::new(),
+        measured: std::collections::BTreeMap::new(),
+        runs: Vec::new(),
     }
 }
 
@@ -219,17 +224,19 @@ fn summarise(report: &mut Report, scenario: &Scenario, record: &Record) {
     report.facts = facts;
 }
 
-/// The command that runs the same again.
-fn rerun(scenario: &Scenario, options: &Options, environment: &Environment) -> String {
+/// The command that runs the same again, so many times.
+fn rerun(scenario: &Scenario, options: &Options, environment: &Environment, runs: u32) -> String {
     // Where none was found, the one that was asked for.
     let provider = match (environment.provider.as_str(), options.choice) {
         ("", Choice::Auto) => String::new(),
         ("", Choice::Only(provider)) => format!(" --provider {provider}"),
         (provider, _) => format!(" --provider {provider}"),
     };
+    let repeat =
+        if runs == scenario.own_runs { String::new() } else { format!(" --repeat {runs}") };
     let remark = options.remark.map(|remark| format!("  # {remark}")).unwrap_or_default();
     let (words, seed) = (&options.words, scenario.seed);
-    format!("cargo run --bin scenarios -- {words} --seed {seed}{provider}{remark}")
+    format!("cargo run --bin scenarios -- {words} --seed {seed}{repeat}{provider}{remark}")
 }
 
 /// Writes the folder of a run.

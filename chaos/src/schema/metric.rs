@@ -70,6 +70,11 @@ pub enum Quantile {
     Max,
 }
 
+impl Quantile {
+    /// The middle.
+    pub const MEDIAN: Self = Self::Permille(500);
+}
+
 /// Why a name is not a metric.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no metric `{name}`; {}", advice(.nearest.as_deref(), .known))]
@@ -135,7 +140,7 @@ const FIGURES: [(&str, Figure); 13] = [
 ];
 
 const QUANTILES: [(&str, Quantile); 6] = [
-    ("p50", Quantile::Permille(500)),
+    ("p50", Quantile::MEDIAN),
     ("p90", Quantile::Permille(900)),
     ("p95", Quantile::Permille(950)),
     ("p99", Quantile::Permille(990)),

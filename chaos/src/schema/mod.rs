@@ -75,6 +75,10 @@ pub struct Scenario {
     pub verdict: Verdict,
     /// How often it runs.
     pub runs: u32,
+    /// How often it runs if the command line does not say so.
+    pub own_runs: u32,
+    /// Everything promised over all of its runs.
+    pub over_runs: Vec<OverRuns>,
     /// The longest time of one run.
     pub budget: Option<Duration>,
     /// The text of the file, with parameters filled in.
@@ -145,6 +149,15 @@ pub struct Promise {
     pub min_samples: u64,
     /// The author's remark.
     pub note: Option<String>,
+}
+
+/// A bound from above on a quantile of what the runs of a repeat have measured, each of them one value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverRuns {
+    /// The bound, and what each run measures.
+    pub promise: Promise,
+    /// Of which quantile over the runs.
+    pub quantile: Quantile,
 }
 
 /// How a value must be to its bound.
@@ -324,6 +337,22 @@ impl std::fmt::Display for Promise {
             Some(phase) => write!(f, " in {}", phase.as_str()),
             None => Ok(()),
         }
+    }
+}
+
+impl OverRuns {
+    /// How many runs it needs: so many that the quantile is not simply the largest value.
+    pub fn needed(&self) -> u64 {
+        match self.quantile {
+            Quantile::Permille(permille) => 1000_u64.div_ceil(u64::from(1000 - permille.min(999))),
+            Quantile::Max => 1,
+        }
+    }
+}
+
+impl std::fmt::Display for OverRuns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} over all runs: {}", self.quantile, self.promise)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::amount::{Amount, AmountError, Time, Written};
 use super::load::Arrivals;
+use super::metric::Quantile;
 use crate::record::Phase;
 use crate::report::model::Verdict;
 
@@ -98,7 +99,7 @@ pub(super) struct Scenario {
     pub(super) faults: Vec<Fault>,
     /// What is promised.
     pub(super) expect: Expect,
-    /// How often it runs; all runs must pass.
+    /// How often it runs, and what all runs together promise; all runs must pass.
     #[serde(default)]
     pub(super) repeat: Option<Repeat>,
     /// What a run may cost.
@@ -402,11 +403,55 @@ pub(super) struct Expect {
     pub(super) verdict: Option<Verdict>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Repeat {
     /// How many runs.
     pub(super) runs: u32,
+    /// What is promised over all runs.
+    #[serde(default)]
+    pub(super) expect: Vec<OverRuns>,
+}
+
+/// A bound on a quantile of what the runs have measured. Exactly one of lt and le.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OverRuns {
+    /// What each run measures as one value, such as `reads.recovery_time`.
+    pub(super) metric: String,
+    /// Of which quantile over the runs, by the nearest rank. p50 needs 2 runs, p90 10, p95 20, p99 100, p999
+    /// 1000.
+    pub(super) quantile: QuantileName,
+    /// Below.
+    pub(super) lt: Option<Amount>,
+    /// At most.
+    pub(super) le: Option<Amount>,
+    /// A remark for readers of the report.
+    pub(super) note: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum QuantileName {
+    P50,
+    P90,
+    P95,
+    P99,
+    P999,
+    Max,
+}
+
+impl From<QuantileName> for Quantile {
+    fn from(name: QuantileName) -> Self {
+        match name {
+            QuantileName::P50 => Self::MEDIAN,
+            QuantileName::P90 => Self::Permille(900),
+            QuantileName::P95 => Self::Permille(950),
+            QuantileName::P99 => Self::Permille(990),
+            QuantileName::P999 => Self::Permille(999),
+            QuantileName::Max => Self::Max,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]

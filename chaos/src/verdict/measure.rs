@@ -49,7 +49,7 @@ impl Measured {
 fn phases(group: Group) -> &'static [Phase] {
     match group {
         Group::SteadyState => &[Phase::Steady],
-        Group::Always => &MEASURED,
+        Group::Always | Group::Repeat => &MEASURED,
         Group::DuringFault => &[Phase::Fault],
         Group::Eventually => &[Phase::Recovery, Phase::Drain],
         Group::Occurs | Group::Sometimes | Group::Budget => &[],

@@ -13,12 +13,14 @@
 mod interval;
 mod measure;
 mod recovery;
+mod repeat;
 mod window;
 
 use std::time::Duration;
 
 pub use interval::{Interval, needed_samples};
 pub use recovery::{RecoveryError, detection_time, recovery_time};
+pub use repeat::{measured, over_runs};
 
 use self::measure::{Measured, measure};
 use crate::record::{Event, Outcome, Phase, Record};

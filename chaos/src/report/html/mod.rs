@@ -14,7 +14,7 @@ use chart::{Backdrop, Scale};
 use escape::{Escaped, put};
 use table::Table;
 
-use super::model::{Environment, LoadReport, Report, Verdict};
+use super::model::{Environment, LoadReport, Member, Report, Verdict, draws};
 use super::{number, story};
 
 /// The style sheet, which is put into the page.
@@ -34,6 +34,7 @@ pub fn page(report: &Report) -> String {
     );
     text.push_str(&head(report));
     text.push_str(&promises::section(&report.assertions));
+    text.push_str(&members(&report.runs));
     let backdrop = Backdrop::of(report);
     let time = time(report);
     for load in &report.loads {
@@ -80,7 +81,10 @@ fn head(report: &Report) -> String {
     let mut rows = vec![
         ("Run", Escaped(&report.run).to_string()),
         ("Began", Escaped(&report.started_at).to_string()),
-        ("Took", number::seconds(report.wall_s)),
+        match report.runs.len() {
+            0 => ("Took", number::seconds(report.wall_s)),
+            runs => ("Runs", runs.to_string()),
+        },
         ("Seed", format!("<code>{}</code>", report.seed)),
     ];
     if !report.drawn.is_empty() {
@@ -137,6 +141,27 @@ fn pairs(class: &str, rows: &[(&str, impl Display)]) -> String {
     }
     text.push_str("</dl>\n");
     text
+}
+
+/// The runs of a repeat: what each drew, how it ended, and what it measured.
+fn members(runs: &[Member]) -> String {
+    let Some(first) = runs.first() else { return String::new() };
+    let mut table = Table::new(["run", "seed", "drawn", "verdict"]);
+    table.head.extend(first.measured.keys().cloned());
+    table.rows.extend(runs.iter().map(|run| {
+        let Member { run, seed, drawn, verdict, measured } = run;
+        let mut row =
+            vec![run.clone(), seed.to_string(), draws(drawn), verdict.as_str().to_owned()];
+        let value = |metric| measured.get(metric).copied().flatten();
+        row.extend(
+            first
+                .measured
+                .keys()
+                .map(|metric| value(metric).map_or_else(|| "no value".to_owned(), number::plain)),
+        );
+        row
+    }));
+    format!("<section>\n<h2>Runs</h2>\n{}</section>\n", table.html())
 }
 
 fn load_section(load: &LoadReport, backdrop: &Backdrop, time: Scale) -> String {
@@ -252,6 +277,15 @@ fn mark(verdict: Verdict) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn all_runs_together_are_a_table() {
+        let page = page(&sample::together());
+        for cell in ["<td>outage 59.25s</td>", "<td>1.25</td>", "<td>no value</td>", "<dd>2</dd>"] {
+            assert!(page.contains(cell), "{cell}: {page}");
+        }
+        assert!(!page.contains("Took"), "nothing took time");
+    }
+
     use proptest::prelude::*;
 
     use super::super::sample;

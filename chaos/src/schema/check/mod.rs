@@ -4,6 +4,7 @@
 mod config;
 mod load;
 mod promise;
+mod repeat;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -173,10 +174,9 @@ fn filled(
     let promises = promises(&mut check, &raw, &scope);
     let occurrences = occurrences(&mut check, &raw.expect);
     proves_something(&mut check, &raw, target.as_ref(), &faults);
-    let runs = overrides.runs.or(raw.repeat.map(|repeat| repeat.runs)).unwrap_or(1);
-    if runs == 0 || runs > 10_000 {
-        check.rule(&[Step::Key("repeat")], "`runs` is from 1 to 10000");
-    }
+    let over_runs = repeat::over_runs(&mut check, &raw, &scope);
+    let own_runs = raw.repeat.map_or(1, |repeat| repeat.runs);
+    let runs = repeat::runs(&mut check, overrides.runs.unwrap_or(own_runs));
     let problems = std::mem::take(&mut check.problems);
     let Some(target) = target else { return Err(SchemaErrors { path: path.to_owned(), problems }) };
     let scenario = Scenario {
@@ -196,6 +196,8 @@ fn filled(
         occurrences,
         verdict: raw.expect.verdict.unwrap_or(Verdict::Pass),
         runs,
+        own_runs,
+        over_runs,
         budget: raw.budget.map(|raw::Budget { wall: Time(wall) }| wall),
         text: text.to_owned(),
         source: Arc::default(),

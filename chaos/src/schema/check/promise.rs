@@ -55,7 +55,7 @@ pub(super) fn promises(
 }
 
 /// Why nothing will ever be known about a promise, so that it would fail after the whole run.
-fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option<String> {
+pub(super) fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option<String> {
     let Promise { group, metric, phase, .. } = promise;
     let planned = |wanted: Phase| scope.phases.iter().any(|(phase, _)| *phase == wanted);
     if let Some(phase) = phase.filter(|phase| !planned(*phase)) {
@@ -89,7 +89,7 @@ fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option<String> {
     None
 }
 
-fn promise(
+pub(super) fn promise(
     check: &mut Check<'_>,
     here: &[Step<'_>],
     raw: &raw::Promise,

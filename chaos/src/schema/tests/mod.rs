@@ -2,6 +2,7 @@
 
 mod drawn;
 mod manual;
+mod repeat;
 
 use super::*;
 
