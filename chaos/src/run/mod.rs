@@ -91,7 +91,8 @@ impl From<SetUpError> for RunError {
     }
 }
 
-/// Runs a scenario once and says how it ended. Never fails: what goes wrong is in the report. It leaves a folder with the report and everything behind it in `options.out`.
+/// Runs a scenario once and says how it ended. Never fails: what goes wrong is in the report. It leaves a folder
+/// with the report and everything behind it in `options.out`.
 ///
 /// # Cancel safety
 /// Cancel `stop` to end early; a dropped future leaves to the journal what it could not undo.

@@ -57,10 +57,9 @@ impl Params {
         }
         let mut ranges = BTreeMap::new();
         for (name, value) in &given {
-            let place = || match overrides.params.contains_key(name) {
-                true => None,
-                false => locate(text, &[Step::Key("params"), Step::Key(name)]),
-            };
+            let in_file = !overrides.params.contains_key(name);
+            let place =
+                || in_file.then(|| locate(text, &[Step::Key("params"), Step::Key(name)])).flatten();
             if let Some(range) = Range::read(value) {
                 let range = range.map_err(|error| (place(), Wrong::Range(error)))?;
                 ranges.insert(name.clone(), range);

@@ -277,15 +277,6 @@ fn mark(verdict: Verdict) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn all_runs_together_are_a_table() {
-        let page = page(&sample::together());
-        for cell in ["<td>outage 59.25s</td>", "<td>1.25</td>", "<td>no value</td>", "<dd>2</dd>"] {
-            assert!(page.contains(cell), "{cell}: {page}");
-        }
-        assert!(!page.contains("Took"), "nothing took time");
-    }
-
     use proptest::prelude::*;
 
     use super::super::sample;
@@ -316,6 +307,15 @@ mod tests {
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(name, text);
         });
+    }
+
+    #[test]
+    fn all_runs_together_are_a_table() {
+        let page = page(&sample::together());
+        for cell in ["<td>outage 59.25s</td>", "<td>1.25</td>", "<td>no value</td>", "<dd>2</dd>"] {
+            assert!(page.contains(cell), "{cell}: {page}");
+        }
+        assert!(!page.contains("Took"), "nothing took time");
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub(super) fn over_runs(
         let over = OverRuns { promise, quantile: raw.quantile.into() };
         let needed = over.needed();
         let rule = if is_quantile(&over.promise.metric) {
-            Some("each run gives a quantile of its own here; name a metric that is one value")
-                .map(str::to_owned)
+            let rule = "each run gives a quantile of its own here; name a metric that is one value";
+            Some(rule.to_owned())
         } else if u64::from(*runs) < needed {
             Some(format!(
                 "{} over runs needs {needed} of them, and `runs` is {runs}",
