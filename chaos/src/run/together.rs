@@ -87,6 +87,7 @@ repeat: { runs: 2, expect: [{ metric: reads.failed, quantile: p50, le: 1 }] }
             out: out.to_owned(),
             journals: out.to_owned(),
             keep: false,
+            remark: None,
             log: Capture::default(),
             words: "test".to_owned(),
         }
