@@ -43,7 +43,8 @@ mod tests {
         for code in ["DATABASE_ERROR", "pool_timeout", "57P01", "rpc_-32601", "spawn_not_found"] {
             assert!(is_code(code), "{code}");
         }
-        for none in ["DATABASE_EROR", "pool_timeouts", "57p01", "57P011", "rpc_x", "spawn_No", ""] {
+        for none in ["DATABASE_ERRORS", "pool_timeouts", "57p01", "57P011", "rpc_x", "spawn_No", ""]
+        {
             assert!(!is_code(none), "{none}");
         }
     }
