@@ -51,13 +51,17 @@ const RUNNER_LAYERS: &[(&str, &[&str])] = &[
     ("journal", &[]),
     ("proxy", &["manual"]),
     ("record", &[]),
+    ("seed", &[]),
     ("stack", &["journal"]),
     // Of `report` only the words of its model; of `proxy` only the names of its decisions.
-    ("schema", &["manual", "proxy", "record", "report"]),
+    ("schema", &["manual", "proxy", "record", "report", "seed"]),
     ("load", &["record", "schema"]),
     ("report", &["record", "schema"]),
     ("verdict", &["record", "report", "schema"]),
-    ("run", &["journal", "load", "proxy", "record", "report", "schema", "stack", "verdict"]),
+    (
+        "run",
+        &["journal", "load", "proxy", "record", "report", "schema", "seed", "stack", "verdict"],
+    ),
     ("cli", &["journal", "load", "manual", "proxy", "record", "report", "run", "schema", "stack"]),
 ];
 
