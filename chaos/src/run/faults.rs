@@ -273,3 +273,22 @@ async fn lock(world: &World) -> Result<PgConnection, FaultError> {
         .await?;
     Ok(project)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_spares_what_connects_while_it_is_taken_away() {
+        let fault = Fault {
+            id: "resets".to_owned(),
+            kind: FaultKind::Reset {},
+            kind_name: "proxy.reset".to_owned(),
+            at: Duration::ZERO,
+            lasts: Duration::ZERO,
+            every: None,
+            blast: None,
+        };
+        assert_eq!(toxic(&fault).unwrap().scope, Some(proxy::Scope::Existing));
+    }
+}
