@@ -93,7 +93,9 @@ fn operation(op: &Op) -> String {
         Op::PoolQuery { hold: (from, to) } if !to.is_zero() => {
             format!("pool.query, kept for {} to {}", shown(*from), shown(*to))
         }
-        Op::PoolCancel { within } => format!("pool.cancel within {}", shown(*within)),
+        Op::PoolCancel { within } | Op::PoolPanic { within } => {
+            format!("{} within {}", op.as_str(), shown(*within))
+        }
         Op::PoolQuery { .. }
         | Op::Health
         | Op::ListTools

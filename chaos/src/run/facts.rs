@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::sessions::{self, Sessions};
 use super::world::World;
-use crate::load::Target;
 use crate::load::mcp::{Exit, Server};
+use crate::load::{Subject, Target};
 use crate::record::{Gauges, Phase, Span};
 
 /// How often the drain phase looks whether everything has come back.
@@ -17,8 +17,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long one look at PostgreSQL may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Waits until nothing is in use and PostgreSQL has no session that no pool knows, but not beyond `end`. Gives the
-/// last look.
+/// Waits until nothing is in use and pools and PostgreSQL count the same, but not beyond `end`. Gives the last look.
 pub(super) async fn drain(
     world: &World,
     end: Instant,
@@ -47,7 +46,7 @@ pub(super) async fn drain(
 /// What is still there when the load has ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Drained {
-    /// Connections in use and requests that wait for one.
+    /// Connections that are not idle, whatever is done to them, and requests that wait for one.
     busy: f64,
     /// Connections of the pools, wherever they are.
     size: f64,
@@ -56,7 +55,8 @@ pub(super) struct Drained {
 
 impl Drained {
     fn is_empty(&self) -> bool {
-        self.busy == 0.0 && self.orphans() == 0.0 && self.sessions.idle_in_transaction == 0
+        let apart = self.orphans() + self.lost();
+        self.busy == 0.0 && apart == 0.0 && self.sessions.idle_in_transaction == 0
     }
 
     /// Sessions of PostgreSQL that no pool knows of.
@@ -64,10 +64,16 @@ impl Drained {
         (f64::from(self.sessions.all) - self.size).max(0.0)
     }
 
+    /// Connections of the pools that PostgreSQL has no session for.
+    fn lost(&self) -> f64 {
+        (self.size - f64::from(self.sessions.all)).max(0.0)
+    }
+
     pub(super) fn facts(&self, facts: &mut BTreeMap<String, f64>) {
         let Sessions { all, idle_in_transaction } = self.sessions;
         facts.extend([
             ("pool.leaked".to_owned(), self.busy),
+            ("pool.lost".to_owned(), self.lost()),
             ("postgres.orphans".to_owned(), self.orphans()),
             ("postgres.sessions".to_owned(), all.into()),
             ("postgres.idle_in_transaction".to_owned(), idle_in_transaction.into()),
@@ -89,7 +95,14 @@ async fn look(world: &World) -> Option<Drained> {
     };
     let sessions = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
     let value = |name: &str| pools.get(name).copied().unwrap_or(0.0);
-    Some(Drained { busy: value("in_use") + value("waiting"), size: value("size"), sessions })
+    let busy = ["in_use", "waiting", "checking", "opening", "closing"].map(value).iter().sum();
+    Some(Drained { busy, size: value("size"), sessions })
+}
+
+/// What the pool in this process can lend at once, now that nobody wants anything of it.
+pub(super) async fn of_pool(subject: &Subject, facts: &mut BTreeMap<String, f64>) {
+    let capacity = subject.capacity(PATIENCE).await;
+    facts.insert("pool.capacity".to_owned(), capacity as f64);
 }
 
 /// What is known of the server's process. `asked` is when it was asked to stop, if it was; `offset` is when the run
@@ -160,12 +173,23 @@ mod tests {
         drained.facts(&mut facts);
         let expected = [
             ("pool.leaked", 2.0),
+            ("pool.lost", 0.0),
             ("postgres.orphans", 2.0),
             ("postgres.sessions", 5.0),
             ("postgres.idle_in_transaction", 1.0),
         ];
         assert_eq!(facts, map(expected));
         assert!(!drained.is_empty());
+    }
+
+    #[test]
+    fn connections_without_a_session_are_lost() {
+        let sessions = Sessions { all: 1, idle_in_transaction: 0 };
+        let drained = Drained { busy: 0.0, size: 3.0, sessions };
+        assert!(!drained.is_empty());
+        let mut facts = BTreeMap::new();
+        drained.facts(&mut facts);
+        assert_eq!((facts["pool.lost"], facts["postgres.orphans"]), (2.0, 0.0));
     }
 
     #[test]

@@ -256,9 +256,6 @@ impl<'a> Player<'a> {
         let offset = world.epoch.at(self.epoch.instant(Duration::ZERO));
         let mut facts = BTreeMap::new();
         let mut events = self.events;
-        if let Some(drained) = self.drained {
-            drained.facts(&mut facts);
-        }
         if let Some(Target::Server(server)) = &world.target {
             facts::of_server(server, self.asked, offset, &mut facts);
             events.extend(shifted(server.events(), offset));
@@ -267,6 +264,12 @@ impl<'a> Player<'a> {
             facts.extend(growth.map(|growth| ("server.rss_growth".to_owned(), growth)));
         }
         events.extend(options.log.end());
+        if let Some(drained) = self.drained {
+            drained.facts(&mut facts);
+            if let Some(Target::Pool(subject)) = &world.target {
+                facts::of_pool(subject, &mut facts).await;
+            }
+        }
         events.extend(sampled.events);
         if let Ok(decisions) = world.front.control.decisions(0).await {
             events.extend(decided(&decisions, self.epoch));

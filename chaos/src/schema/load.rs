@@ -84,6 +84,11 @@ pub enum Op {
         /// The latest instant.
         within: Duration,
     },
+    /// As `PoolCancel`, but the task that makes it panics at that instant, which is its proper end.
+    PoolPanic {
+        /// The latest instant.
+        within: Duration,
+    },
     /// Ask the pool for its health.
     PoolHealth,
     /// Take a snapshot of the pool while others use it. The sample's value is the age of what was read, in
@@ -105,6 +110,7 @@ impl Op {
             Self::PoolAcquire => "pool.acquire",
             Self::PoolQuery { .. } => "pool.query",
             Self::PoolCancel { .. } => "pool.cancel",
+            Self::PoolPanic { .. } => "pool.panic",
             Self::PoolHealth => "pool.health",
             Self::PoolSnapshot => "pool.snapshot",
             Self::PoolOpen => "pool.open",

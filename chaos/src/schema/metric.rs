@@ -95,7 +95,7 @@ fn advice(nearest: Option<&str>, known: &[String]) -> String {
 }
 
 /// What is looked at again and again, with its unit.
-pub(super) const GAUGES: [(&str, Unit); 11] = [
+pub(super) const GAUGES: [(&str, Unit); 12] = [
     ("pool.size", Unit::Count),
     ("pool.idle", Unit::Count),
     ("pool.in_use", Unit::Count),
@@ -106,12 +106,15 @@ pub(super) const GAUGES: [(&str, Unit); 11] = [
     ("pool.live_leaks", Unit::Count),
     ("pool.leaks", Unit::Count),
     ("server.rss", Unit::Size),
+    ("server.peak_rss", Unit::Size),
     ("server.open_files", Unit::Count),
 ];
 
 /// What is found once, with its unit.
-pub(super) const FACTS: [(&str, Unit); 10] = [
+pub(super) const FACTS: [(&str, Unit); 12] = [
     ("pool.leaked", Unit::Count),
+    ("pool.lost", Unit::Count),
+    ("pool.capacity", Unit::Count),
     ("server.panics", Unit::Count),
     ("server.violations", Unit::Count),
     ("server.crashes", Unit::Count),

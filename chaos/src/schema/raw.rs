@@ -246,7 +246,7 @@ pub(super) struct Load {
     /// Of pool.query: how long a connection is kept until it is used once more, such as 5ms or 5ms..20ms. The
     /// default is 0s, without a second use.
     pub(super) hold: Option<Range>,
-    /// Of pool.cancel: the latest instant at which it is cancelled.
+    /// Of pool.cancel and pool.panic: the latest instant at which it is cancelled, or panics.
     pub(super) within: Option<Time>,
 }
 
@@ -267,6 +267,8 @@ pub(super) enum OpName {
     PoolQuery,
     #[serde(rename = "pool.cancel")]
     PoolCancel,
+    #[serde(rename = "pool.panic")]
+    PoolPanic,
     #[serde(rename = "pool.health")]
     PoolHealth,
     #[serde(rename = "pool.snapshot")]

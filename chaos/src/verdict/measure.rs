@@ -95,6 +95,7 @@ fn gauge(record: &Record, name: &str, spans: &[Span], promise: &Promise) -> Meas
     // The sampler counts memory in MiB.
     let (key, scale) = match name {
         "server.rss" => ("server.rss_mib", 1024.0 * 1024.0),
+        "server.peak_rss" => ("server.peak_rss_mib", 1024.0 * 1024.0),
         name => (name.strip_prefix("pool.").unwrap_or(name), 1.0),
     };
     let seen = record.gauges.iter().filter(|look| spans.iter().any(|span| span.contains(look.at)));

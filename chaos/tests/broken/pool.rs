@@ -12,11 +12,11 @@ fn concurrent_acquire_sees_a_line_that_turns_callers_away() {
 
 #[test]
 fn pool_exhaustion_sees_callers_that_are_not_told_in_time() {
-    let phases = "{ warmup: 1s, steady: 3s, fault: 6s, recovery: 2s, drain: 2s }";
+    let phases = r#"{ warmup: 1s, steady: 3s, fault: "${held}", recovery: 2s, drain: 2s }"#;
     let scenario = Shortened::new("pool-exhaustion", phases);
     assert_passes(&scenario.run(&["held=5s"]));
     let patient = scenario.run(&["held=5s", "config.pool.acquire_timeout=1m"]);
-    assert_breaks(&patient, &["reads.errors.pool_timeout ≥ 300"]);
+    assert_breaks(&patient, &["reads.errors.pool_timeout ≥ 600"]);
 }
 
 #[test]

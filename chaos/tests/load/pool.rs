@@ -77,11 +77,13 @@ async fn a_hundred_workers_share_ten_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancelled_requests_end_properly_and_leave_nothing() {
+async fn cancelled_and_panicking_requests_end_properly_and_leave_nothing() {
     let fixture = Fixture::new(small(5)).await;
-    let cancels = load(Op::PoolCancel { within: 50 * MILLI }, times(20, 200));
-    let record = carry_out(&cancels, &fixture.target, Epoch::now()).await;
-    assert_eq!((record.samples.len(), failures(&record).len()), (200, 0), "{record:?}");
+    for op in [Op::PoolCancel { within: 50 * MILLI }, Op::PoolPanic { within: 50 * MILLI }] {
+        let load = load(op, times(20, 200));
+        let record = carry_out(&load, &fixture.target, Epoch::now()).await;
+        assert_eq!((record.samples.len(), failures(&record).len()), (200, 0), "{record:?}");
+    }
     let at_rest = async {
         while {
             let now = fixture.subject.pool().snapshot();
@@ -93,6 +95,10 @@ async fn cancelled_requests_end_properly_and_leave_nothing() {
     timeout(PATIENCE, at_rest).await.unwrap();
     let statistics = fixture.subject.pool().statistics();
     assert_eq!(statistics.total_acquisitions, statistics.total_releases, "{statistics:?}");
+    assert_eq!(fixture.subject.capacity(PATIENCE).await, 5);
+    let lease = fixture.subject.pool().acquire().await.unwrap();
+    assert_eq!(fixture.subject.capacity(50 * MILLI).await, 4);
+    drop(lease);
     fixture.subject.pool().shutdown().await;
 }
 

@@ -42,6 +42,7 @@ pub(super) async fn perform(op: &Op, server: &Server) -> Answer {
         Op::PoolAcquire
         | Op::PoolQuery { .. }
         | Op::PoolCancel { .. }
+        | Op::PoolPanic { .. }
         | Op::PoolHealth
         | Op::PoolSnapshot
         | Op::PoolOpen => return foreign(op),

@@ -4,6 +4,7 @@ mod code;
 mod staleness;
 mod witness;
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use codebase_mcp::pool::{Config, ConfigError, PgLease, PgPool, Postgres};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use sqlx::postgres::PgConnectOptions;
-use tokio::time::{Instant, sleep};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use self::witness::Witness;
 use super::alarm::Alarm;
@@ -53,6 +55,23 @@ impl Subject {
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
+
+    /// How many connections the pool can lend at once, `max_size` at most: as many as are acquired within
+    /// `patience`. They are all given back.
+    ///
+    /// # Cancel safety
+    /// A dropped future gives back what it has.
+    pub async fn capacity(&self, patience: Duration) -> usize {
+        let end = Instant::now() + patience;
+        let mut leases = Vec::new();
+        for _ in 0..self.inner.config.max_size {
+            match timeout_at(end, self.pool.acquire()).await {
+                Ok(Ok(lease)) => leases.push(lease),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        leases.len()
+    }
 }
 
 fn open(name: &str, config: &Config, options: &PgConnectOptions) -> Result<PgPool, ConfigError> {
@@ -69,6 +88,7 @@ pub(super) async fn perform(op: &Op, subject: &Subject, mut rng: ChaCha8Rng) -> 
             query(subject, hold).await
         }
         Op::PoolCancel { within } => cancel(subject, *within, &mut rng).await,
+        Op::PoolPanic { within } => panic(subject, *within, &mut rng).await,
         Op::PoolHealth => {
             // Whatever it says, saying it is the answer; the sampler follows what it says.
             let (_health, _reason) = std::hint::black_box(subject.pool.health());
@@ -135,6 +155,37 @@ async fn cancel(
         done = work => done.map(|()| None),
         // Its proper end.
         () = alarm.until(Instant::now() + dropped_after) => Ok(None),
+    }
+}
+
+/// With what a task ends that was to panic.
+struct ProperEnd;
+
+/// Begins work that takes as long as `within`, in a task that panics before.
+async fn panic(
+    subject: &Subject,
+    within: Duration,
+    rng: &mut ChaCha8Rng,
+) -> Result<Option<u64>, Failed> {
+    let (after, transaction) = (draw(rng, Duration::ZERO, within), rng.random());
+    let subject = subject.clone();
+    // A set ends its task when it is dropped: nothing goes on after its caller has given up.
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let alarm = Alarm::new();
+        tokio::select! {
+            biased;
+            done = work(&subject, within, transaction) => done,
+            // The work is still there and is dropped while the task unwinds. Nobody prints this panic.
+            () = alarm.until(Instant::now() + after) => resume_unwind(Box::new(ProperEnd)),
+        }
+    });
+    // There is one task, so it ends once.
+    let Some(ended) = task.join_next().await else { return Ok(None) };
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(done) => done.map(|()| None),
+        Err(Ok(cause)) if cause.is::<ProperEnd>() => Ok(None),
+        Err(_) => Err(Failed(Outcome::Malformed { what: "the pool panicked".to_owned() })),
     }
 }
 

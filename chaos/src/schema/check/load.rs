@@ -68,12 +68,12 @@ pub(super) fn loads(
 
 fn op(check: &mut Check<'_>, here: &[Step<'_>; 2], raw: &raw::Load) -> Option<Op> {
     let given = [
-        ("query", raw.query.is_some(), OpName::Search),
-        ("hold", raw.hold.is_some(), OpName::PoolQuery),
-        ("within", raw.within.is_some(), OpName::PoolCancel),
+        ("query", raw.query.is_some(), &[OpName::Search][..]),
+        ("hold", raw.hold.is_some(), &[OpName::PoolQuery]),
+        ("within", raw.within.is_some(), &[OpName::PoolCancel, OpName::PoolPanic]),
     ];
     for (key, is_given, of) in given {
-        if is_given && raw.op != of {
+        if is_given && !of.contains(&raw.op) {
             let rule = format!("`{key}` does not belong to this operation; remove it");
             check.rule(&[here[0], here[1], Step::Key(key)], rule);
         }
@@ -96,12 +96,16 @@ fn op(check: &mut Check<'_>, here: &[Step<'_>; 2], raw: &raw::Load) -> Option<Op
                 .map_or((Duration::ZERO, Duration::ZERO), |raw::Range(from, to)| (from.0, to.0));
             Op::PoolQuery { hold }
         }
-        OpName::PoolCancel => {
+        OpName::PoolCancel | OpName::PoolPanic => {
             let Some(Time(within)) = raw.within else {
-                check.rule(here, "`pool.cancel` needs `within`, the latest instant of its end");
+                check.rule(here, "this operation needs `within`, the latest instant of its end");
                 return None;
             };
-            Op::PoolCancel { within }
+            if raw.op == OpName::PoolPanic {
+                Op::PoolPanic { within }
+            } else {
+                Op::PoolCancel { within }
+            }
         }
         OpName::PoolHealth => Op::PoolHealth,
         OpName::PoolSnapshot => Op::PoolSnapshot,

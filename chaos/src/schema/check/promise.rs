@@ -74,6 +74,10 @@ pub(super) fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option
     if of_server && !scope.has_server {
         return Some(format!("`{metric}` needs an environment with a `server`"));
     }
+    // Only what is in the runner's own process can be taken whole, and nobody is disturbed by that.
+    if *metric == Metric::Fact("pool.capacity") && scope.has_server {
+        return Some(format!("`{metric}` needs an environment with a `pool`"));
+    }
     let after_drain = matches!(metric, Metric::Fact(_)) && !of_server;
     if after_drain && !planned(Phase::Drain) {
         return Some(format!("`{metric}` is looked at in the phase `drain`, and there is none"));
