@@ -10,6 +10,7 @@ use rmcp::transport::IntoTransport;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,10 @@ const RETRY_START: Duration = Duration::from_secs(5);
 
 /// How often the server looks whether its embedded PostgreSQL is still there.
 const WATCH_CLUSTER: Duration = Duration::from_secs(2);
+
+/// How long the session may take to end once everything else has ended: more than the two seconds in which rmcp sends
+/// what is ready. A client that reads nothing would keep it for ever.
+const SESSION_END: Duration = Duration::from_secs(4);
 
 /// The running parts of one process.
 #[derive(Debug)]
@@ -238,7 +243,9 @@ where
                     shut_down(building).await;
                     ending.cancel();
                     // The session's own end has nothing to add to ours.
-                    drop(waiting.await);
+                    if timeout(SESSION_END, waiting).await.is_err() {
+                        tracing::warn!(event = "session.unread", "the client reads nothing; answers are lost");
+                    }
                 }
             }
             return Ok(());

@@ -30,6 +30,8 @@ pub(super) enum Active {
     Frozen,
     /// End the transaction that holds the lock.
     Lock(Box<PgConnection>),
+    /// Read what the server writes again.
+    Stalled,
 }
 
 /// Why a fault could not be carried out or undone.
@@ -111,6 +113,10 @@ pub(super) async fn begin(
             server(world)?.close_stdin();
             Ok(Begun::default())
         }
+        FaultKind::ServerStall {} => {
+            server(world)?.read(false);
+            Ok(Active::Stalled.into())
+        }
         FaultKind::Latency { .. }
         | FaultKind::Bandwidth { .. }
         | FaultKind::Slice { .. }
@@ -136,6 +142,7 @@ pub(super) async fn undo(world: &mut World, active: Active) -> Result<(), FaultE
         }
         Active::Frozen => world.postgres.thaw().await?,
         Active::Lock(connection) => connection.close().await?,
+        Active::Stalled => server(world)?.read(true),
     }
     Ok(())
 }
@@ -212,7 +219,8 @@ fn toxic(fault: &Fault) -> Option<ToxicSpec> {
         | FaultKind::PostgresTerminate { .. }
         | FaultKind::PostgresLock {}
         | FaultKind::ServerTerminate {}
-        | FaultKind::ServerLeave {} => return None,
+        | FaultKind::ServerLeave {}
+        | FaultKind::ServerStall {} => return None,
     };
     toxic.name.clone_from(&fault.id);
     Some(toxic)

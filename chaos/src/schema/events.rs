@@ -3,7 +3,7 @@
 use crate::proxy::DecisionKind;
 
 /// Events of the server's log, by their field `event`.
-const SERVER: [&str; 26] = [
+const SERVER: [&str; 27] = [
     "config.needs_restart",
     "config.reload_failed",
     "config.reloaded",
@@ -30,6 +30,7 @@ const SERVER: [&str; 26] = [
     "pool.statement.silent",
     "pool.wait.long",
     "search.retried",
+    "session.unread",
 ];
 
 /// What the sampler and the runner see.

@@ -104,6 +104,9 @@ pub enum FaultKind {
     /// The server's client leaves: its stdin is closed.
     #[serde(rename = "server.leave")]
     ServerLeave {},
+    /// The server's client hangs: nobody reads its stdout.
+    #[serde(rename = "server.stall")]
+    ServerStall {},
 }
 
 fn none() -> Time {
@@ -160,7 +163,7 @@ pub enum Heal {
 }
 
 /// The names of all kinds, in the order of the reference.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 18] = [
     "proxy.latency",
     "proxy.bandwidth",
     "proxy.slice",
@@ -178,6 +181,7 @@ pub const KINDS: [&str; 17] = [
     "postgres.lock",
     "server.terminate",
     "server.leave",
+    "server.stall",
 ];
 
 /// What must be there for a fault to be carried out.
@@ -291,7 +295,8 @@ impl FaultKind {
             | Self::PostgresFreeze {}
             | Self::PostgresLock {}
             | Self::ServerTerminate {}
-            | Self::ServerLeave {} => None,
+            | Self::ServerLeave {}
+            | Self::ServerStall {} => None,
         }
     }
 
@@ -311,7 +316,7 @@ impl FaultKind {
                 Need::PostgresControl
             }
             Self::PostgresTerminate { .. } | Self::PostgresLock {} => Need::PostgresSession,
-            Self::ServerTerminate {} | Self::ServerLeave {} => Need::Server,
+            Self::ServerTerminate {} | Self::ServerLeave {} | Self::ServerStall {} => Need::Server,
         }
     }
 
@@ -341,6 +346,7 @@ impl FaultKind {
             Self::PostgresStop {} | Self::PostgresKill {} => "PostgreSQL is started again",
             Self::PostgresFreeze {} => "PostgreSQL goes on",
             Self::PostgresLock {} => "the lock is released",
+            Self::ServerStall {} => "the client reads again",
             Self::Reset {}
             | Self::PostgresTerminate { .. }
             | Self::ServerTerminate {}

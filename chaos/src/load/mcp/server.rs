@@ -56,6 +56,8 @@ pub(super) struct Shared {
     log: Mutex<Logged>,
     /// Where lines to the server go; `None` once its stdin is closed.
     stdin: Mutex<Option<mpsc::Sender<String>>>,
+    /// Whether its stdout is read.
+    reading: watch::Sender<bool>,
 }
 
 /// How a server ended.
@@ -115,6 +117,7 @@ impl Server {
             violations: Mutex::default(),
             log: Mutex::default(),
             stdin: Mutex::new(Some(lines)),
+            reading: watch::Sender::new(true),
         });
         let mut pipes = JoinSet::new();
         pipes.spawn(write(stdin, unwritten));
@@ -183,6 +186,12 @@ impl Server {
     /// Closes its stdin once what was sent before is written.
     pub fn close_stdin(&self) {
         drop(lock(&self.0.shared.stdin).take());
+    }
+
+    /// Reads its stdout from now on, or no more, as a client that hangs: what it writes fills the pipe then. What is
+    /// on its way into the client's buffer is still read.
+    pub fn read(&self, on: bool) {
+        self.0.shared.reading.send_replace(on);
     }
 
     /// The rules that it has broken so far.
@@ -280,8 +289,11 @@ async fn write(mut stdin: ChildStdin, mut lines: mpsc::Receiver<String>) {
 
 async fn read_messages(stdout: ChildStdout, shared: Arc<Shared>) {
     let mut lines = Lines::new(BufReader::new(stdout), lines::LONGEST);
+    let mut reading = shared.reading.subscribe();
     // A pipe that cannot be read is at its end.
-    while let Ok(Some(line)) = lines.next().await {
+    while let Ok(()) = reading.wait_for(|on| *on).await.map(drop)
+        && let Ok(Some(line)) = lines.next().await
+    {
         match line {
             Line::Whole(line) => shared.take(line),
             Line::TooLong(line) => shared.violate(Breach::TooLong, line),
