@@ -105,6 +105,11 @@ impl Span {
     pub fn length(&self) -> Duration {
         self.to.saturating_sub(self.from)
     }
+
+    /// How long both of them were at once.
+    pub fn shared(&self, other: &Self) -> Duration {
+        self.to.min(other.to).saturating_sub(self.from.max(other.from))
+    }
 }
 
 /// How one request ended.
@@ -211,6 +216,15 @@ pub struct FaultRecord {
     pub span: Span,
 }
 
+/// What a record does not have, though it happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// How many events are not kept, because there were too many.
+    pub events: u64,
+    /// When a running target could not be looked at, or its looks were not kept any more.
+    pub looks: Vec<Span>,
+}
+
 /// One run of a scenario.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
@@ -226,6 +240,8 @@ pub struct Record {
     pub events: Vec<Event>,
     /// What was found once, at the end: sessions on the server, the exit code and so on, by metric.
     pub facts: BTreeMap<String, f64>,
+    /// What is missing in it.
+    pub lost: Lost,
 }
 
 impl Record {

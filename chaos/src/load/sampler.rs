@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mcp::Server;
 use super::target::Target;
-use crate::record::{Epoch, Event, Gauges, Source};
+use crate::record::{Epoch, Event, Gauges, Source, Span};
 
 /// How often the pools are looked at.
 const EVERY: Duration = Duration::from_millis(50);
@@ -27,10 +27,8 @@ pub struct Sampled {
     /// Changes of a pool's health: `pool.health.green`, `pool.health.yellow` when it is degraded, and
     /// `pool.health.red`.
     pub events: Vec<Event>,
-    /// Looks that failed, such as at a server that is stopped or gone.
-    pub failures: u64,
-    /// Looks that are not in `gauges`, because there were too many.
-    pub left_out: u64,
+    /// When looks at a running target failed, such as at a server that is stopped, or were too many to be kept.
+    pub unseen: Vec<Span>,
     /// The last health of each pool.
     health: BTreeMap<String, Health>,
 }
@@ -65,18 +63,24 @@ pub async fn follow(
     loop {
         let looked = async {
             ticks.tick().await;
-            see(target, folder.as_ref()).await
+            (epoch.elapsed(), see(target, folder.as_ref()).await)
         };
-        let seen = tokio::select! {
+        let (from, seen) = tokio::select! {
             biased;
             () = stop.cancelled() => return sampled,
             seen = looked => seen,
         };
         match seen {
             Some((pools, values)) => show(&sampled.add(epoch.elapsed(), &pools, values)),
-            None => sampled.failures += 1,
+            None if has_ended(target) => {}
+            None => sampled.miss(Span { from, to: epoch.elapsed() }),
         }
     }
+}
+
+/// Whether there is nothing to look at any more.
+fn has_ended(target: &Target) -> bool {
+    matches!(target, Target::Server(server) if server.exit().is_some())
 }
 
 /// One look: the values that [`follow`] collects. `None` when a server does not answer.
@@ -152,9 +156,17 @@ impl Sampled {
         if self.gauges.len() < MOST {
             self.gauges.push(gauges.clone());
         } else {
-            self.left_out += 1;
+            self.miss(Span { from: at, to: at });
         }
         gauges
+    }
+
+    /// A look that is missing. One that follows another makes it longer.
+    fn miss(&mut self, look: Span) {
+        match self.unseen.last_mut() {
+            Some(last) if look.from.saturating_sub(last.to) < 2 * EVERY => last.to = look.to,
+            _ => self.unseen.push(look),
+        }
     }
 }
 
@@ -213,4 +225,34 @@ fn count(value: u64) -> f64 {
 
 fn mib(kib: u64) -> f64 {
     count(kib) / 1024.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(from: u64, to: u64) -> Span {
+        Span { from: Duration::from_millis(from), to: Duration::from_millis(to) }
+    }
+
+    #[test]
+    fn looks_that_fail_one_after_the_other_are_one_time_without_sight() {
+        let mut sampled = Sampled::default();
+        for missed in [look(0, 40), look(50, 1050), look(1100, 1101), look(3000, 3001)] {
+            sampled.miss(missed);
+        }
+        assert_eq!(sampled.unseen, [look(0, 1101), look(3000, 3001)]);
+    }
+
+    #[test]
+    fn looks_beyond_those_that_are_kept_are_missing() {
+        let mut sampled = Sampled::default();
+        for number in 0..MOST + 3 {
+            let at = EVERY * u32::try_from(number).unwrap();
+            sampled.add(at, &[], BTreeMap::new());
+        }
+        let first = EVERY * u32::try_from(MOST).unwrap();
+        assert_eq!(sampled.gauges.len(), MOST);
+        assert_eq!(sampled.unseen, [Span { from: first, to: first + 2 * EVERY }]);
+    }
 }

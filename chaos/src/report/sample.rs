@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::model::{Assertion, Environment, Group, Member, Report, SCHEMA, Verdict};
 use super::summary::summarise;
 use crate::record::{
-    Event, FaultRecord, Gauges, LoadRecord, Outcome, Phase, Record, Sample, Source, Span,
+    Event, FaultRecord, Gauges, LoadRecord, Lost, Outcome, Phase, Record, Sample, Source, Span,
 };
 use crate::schema::{Arrivals, Load, Model, Op};
 
@@ -161,6 +161,7 @@ fn record_of(recovered: f64) -> Record {
             ("server.panics".to_owned(), 0.0),
             ("server.rss_peak_mib".to_owned(), 61.4),
         ]),
+        lost: Lost::default(),
     }
 }
 
@@ -285,14 +286,7 @@ pub(super) fn failed() -> Report {
 
 /// A run that never began.
 pub(super) fn skipped() -> Report {
-    let nothing = Record {
-        phases: Vec::new(),
-        faults: Vec::new(),
-        loads: Vec::new(),
-        gauges: Vec::new(),
-        events: Vec::new(),
-        facts: BTreeMap::new(),
-    };
+    let nothing = Record::default();
     Report {
         scenario: "outage-crash".to_owned(),
         summary: "Server heals by itself after PostgreSQL was killed".to_owned(),

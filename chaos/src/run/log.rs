@@ -24,6 +24,8 @@ pub struct Capture(Arc<Mutex<Option<Kept>>>);
 struct Kept {
     epoch: Epoch,
     events: Vec<Event>,
+    /// How many were too many.
+    left_out: u64,
 }
 
 /// Makes the process's log go to a [`Capture`]. A process has one log; a second call gives a capture that stays
@@ -43,22 +45,23 @@ impl Capture {
     /// Collects from now on.
     pub(super) fn begin(&self, epoch: Epoch) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Kept { epoch, events: Vec::new() });
+            Some(Kept { epoch, events: Vec::new(), left_out: 0 });
     }
 
-    /// What was collected since then.
-    pub(super) fn end(&self) -> Vec<Event> {
+    /// What was collected since then, and how many events more there were.
+    pub(super) fn end(&self) -> (Vec<Event>, u64) {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        kept.map(|kept| kept.events).unwrap_or_default()
+        kept.map(|kept| (kept.events, kept.left_out)).unwrap_or_default()
     }
 
     fn add(&self, name: String, fields: Map<String, Value>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Kept { epoch, events }) = kept.as_mut()
-            && events.len() < MAX_EVENTS
-        {
+        let Some(Kept { epoch, events, left_out }) = kept.as_mut() else { return };
+        if events.len() < MAX_EVENTS {
             let at_s = epoch.elapsed().as_secs_f64();
             events.push(Event { at_s, source: Source::Server, name, fields });
+        } else {
+            *left_out += 1;
         }
     }
 }
@@ -132,12 +135,23 @@ mod tests {
             tracing::info!(event = "pool.closed", pool = "p", closed = 3_u64, reason = %"age", "during");
             tracing::info!("without a name");
         });
-        let events = capture.end();
-        assert_eq!(events.len(), 1);
+        let (events, left_out) = capture.end();
+        assert_eq!((events.len(), left_out), (1, 0));
         assert_eq!(events[0].name, "pool.closed");
         let told =
             serde_json::json!({ "pool": "p", "closed": 3, "reason": "age", "message": "during" });
         assert_eq!(Value::Object(events[0].fields.clone()), told);
-        assert!(capture.end().is_empty());
+        assert!(capture.end().0.is_empty());
+    }
+
+    #[test]
+    fn events_that_are_too_many_are_counted() {
+        let capture = Capture::default();
+        capture.begin(Epoch::now());
+        for _ in 0..MAX_EVENTS + 3 {
+            capture.add("pool.closed".to_owned(), Map::new());
+        }
+        let (events, left_out) = capture.end();
+        assert_eq!((events.len(), left_out), (MAX_EVENTS, 3));
     }
 }

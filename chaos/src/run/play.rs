@@ -16,7 +16,9 @@ use super::world::World;
 use super::{Options, RunError};
 use crate::load::mcp::Server;
 use crate::load::{self, Course, Sampled, Tally, Target};
-use crate::record::{Epoch, Event, FaultRecord, Gauges, LoadRecord, Phase, Record, Source, Span};
+use crate::record::{
+    Epoch, Event, FaultRecord, Gauges, LoadRecord, Lost, Phase, Record, Source, Span,
+};
 use crate::schema::{FaultKind, Scenario};
 use crate::seed;
 
@@ -255,15 +257,18 @@ impl<'a> Player<'a> {
         let sampled = self.sampler.join_all().await.pop().unwrap_or_default();
         let offset = world.epoch.at(self.epoch.instant(Duration::ZERO));
         let mut facts = BTreeMap::new();
-        let mut events = self.events;
+        let (mut events, mut lost) = (self.events, Lost { events: 0, looks: sampled.unseen });
         if let Some(Target::Server(server)) = &world.target {
             facts::of_server(server, self.asked, offset, &mut facts);
             events.extend(shifted(server.events(), offset));
+            lost.events += server.events_left_out();
             events.extend(exited(server, offset));
             let growth = facts::growth(&sampled.gauges, &self.spans);
             facts.extend(growth.map(|growth| ("server.rss_growth".to_owned(), growth)));
         }
-        events.extend(options.log.end());
+        let (told, left_out) = options.log.end();
+        events.extend(told);
+        lost.events += left_out;
         if let Some(drained) = self.drained {
             drained.facts(&mut facts);
             if let Some(Target::Pool(subject)) = &world.target {
@@ -273,11 +278,12 @@ impl<'a> Player<'a> {
         events.extend(sampled.events);
         if let Ok(decisions) = world.front.control.decisions(0).await {
             events.extend(decided(&decisions, self.epoch));
+            lost.events += decisions.lost;
         }
         events.retain(|event| event.at_s >= 0.0);
         events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         let (phases, faults) = (self.spans, self.faults);
-        Record { phases, faults, loads, gauges: sampled.gauges, events, facts }
+        Record { phases, faults, loads, gauges: sampled.gauges, events, facts, lost }
     }
 }
 

@@ -46,7 +46,7 @@ impl Measured {
 }
 
 /// The phases that a group of promises looks at, unless a promise names one.
-fn phases(group: Group) -> &'static [Phase] {
+pub(super) fn phases(group: Group) -> &'static [Phase] {
     match group {
         Group::SteadyState => &[Phase::Steady],
         Group::Always | Group::Repeat => &MEASURED,

@@ -23,7 +23,7 @@ pub use recovery::{RecoveryError, detection_time, recovery_time};
 pub use repeat::{measured, over_runs};
 
 use self::measure::{Measured, measure};
-use crate::record::{Event, Outcome, Phase, Record};
+use crate::record::{Event, Outcome, Phase, Record, Span};
 use crate::report::model::{Assertion, Group, Verdict};
 use crate::schema::{Amount, Figure, Metric, Model, Occurrence, Promise, Scenario, Unit};
 
@@ -93,6 +93,12 @@ pub fn verdict(scenario: &Scenario, assertions: &[Assertion]) -> (Verdict, Optio
     if scenario.verdict == Verdict::Pass {
         return (verdict, reason);
     }
+    // What was too few or too slow to tell is no proof that the runner notices a fault without effect.
+    let unfelt =
+        |it: &Assertion| it.verdict != Verdict::Inconclusive || it.group == Group::Sometimes;
+    if verdict == Verdict::Inconclusive && (gate.is_some() || !assertions.iter().all(unfelt)) {
+        return (verdict, reason);
+    }
     if verdict == scenario.verdict {
         let reason = format!("it ended {}, as it must", name(verdict));
         return (Verdict::Pass, Some(reason));
@@ -138,6 +144,11 @@ fn promised(
     let (mut verdict, mut because) = hold(promise, &measured);
     if verdict == Verdict::Fail
         && let Some(reason) = slow_pacer(scenario, record, promise, &measured)
+    {
+        (verdict, because) = (Verdict::Inconclusive, Some(reason));
+    }
+    if verdict == Verdict::Pass
+        && let Some(reason) = missing(record, promise, phase)
     {
         (verdict, because) = (Verdict::Inconclusive, Some(reason));
     }
@@ -189,6 +200,30 @@ fn hold(promise: &Promise, measured: &Measured) -> (Verdict, Option<String>) {
                 (Verdict::Inconclusive, Some(between))
             }
         }
+    }
+}
+
+/// What is not in the record and might have broken a promise that holds without it.
+fn missing(record: &Record, promise: &Promise, phase: Option<Phase>) -> Option<String> {
+    match &promise.metric {
+        Metric::Load(id, _) => {
+            let stopped = record.loads.iter().any(|load| load.id == *id && load.capped);
+            let why = "the load stopped early, as it had made the most requests that are kept";
+            stopped.then(|| why.to_owned())
+        }
+        Metric::Gauge(_) => {
+            let spans = window::spans(record, phase, measure::phases(promise.group));
+            let looks = &record.lost.looks;
+            let shared = |span: &Span| looks.iter().map(|look| look.shared(span)).sum::<Duration>();
+            let unseen: Duration = spans.iter().map(shared).sum();
+            let all: Duration = spans.iter().map(Span::length).sum();
+            (2 * unseen > all).then(|| {
+                let [unseen, all] =
+                    [unseen, all].map(|time| Amount::new(time.as_secs_f64(), Unit::Time));
+                format!("nothing could be seen for {unseen} of {all}")
+            })
+        }
+        Metric::Fact(_) | Metric::TimeToRed | Metric::TimeToGreen => None,
     }
 }
 
@@ -259,6 +294,11 @@ fn occurred(record: &Record, wanted: &Occurrence) -> Assertion {
     let (verdict, because) = if count < wanted.min && proof {
         let because =
             format!("it occurred {count} times; so nothing proves that the fault was felt");
+        (Verdict::Inconclusive, Some(because))
+    } else if record.lost.events > 0
+        && (count < wanted.min || wanted.max.is_some_and(|max| count <= max))
+    {
+        let because = format!("{} events were too many to be kept", record.lost.events);
         (Verdict::Inconclusive, Some(because))
     } else if count < wanted.min || wanted.max.is_some_and(|max| count > max) {
         (Verdict::Fail, Some(format!("it occurred {count} times")))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::record::{Event, FaultRecord, Gauges, LoadRecord, Outcome, Sample, Source, Span};
+use crate::record::{Event, FaultRecord, Gauges, LoadRecord, Lost, Outcome, Sample, Source, Span};
 use crate::schema::Overrides;
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -43,6 +43,7 @@ fn record(answer: impl Fn(Duration) -> (Duration, Outcome)) -> Record {
             fields: serde_json::Map::new(),
         }],
         facts: BTreeMap::new(),
+        lost: Lost::default(),
     }
 }
 
@@ -164,6 +165,67 @@ fn no_data_is_a_failure() {
         let assertion = judged(promise, &empty);
         assert_eq!((assertion.verdict, assertion.actual), (Verdict::Fail, None), "{promise}");
         assert!(assertion.because.is_some(), "{promise}");
+    }
+}
+
+#[test]
+fn what_is_missing_in_the_record_lets_no_promise_hold() {
+    let whole = record(|_| ok(MILLI * 5));
+    let promise = "metric: reads.failed, eq: 0, in: steady";
+    assert_eq!(judged(promise, &whole).verdict, Verdict::Pass);
+    let mut capped = whole.clone();
+    capped.loads[0].capped = true;
+    assert_eq!(judged(promise, &capped).verdict, Verdict::Inconclusive);
+    let broken = "metric: reads.failed, ge: 1, in: steady";
+    assert_eq!(judged(broken, &capped).verdict, Verdict::Fail);
+
+    let promise = "metric: pool.excess, eq: 0, in: recovery";
+    let mut looked = whole;
+    let values = BTreeMap::from([("excess".to_owned(), 0.0)]);
+    looked.gauges.push(Gauges { at: Duration::from_secs(21), values });
+    // Nine of the twenty seconds, and what lies elsewhere counts for nothing.
+    looked.lost.looks = vec![seconds(4, 19), seconds(22, 31)];
+    assert_eq!(judged(promise, &looked).verdict, Verdict::Pass);
+    looked.lost.looks.push(seconds(35, 37));
+    let assertion = judged(promise, &looked);
+    assert_eq!(assertion.verdict, Verdict::Inconclusive);
+    assert_eq!(assertion.because.unwrap(), "nothing could be seen for 11s of 20s");
+}
+
+#[test]
+fn events_that_were_not_kept_are_no_proof_of_their_absence() {
+    let mut full = outage(Duration::from_secs(20));
+    full.lost.events = 3;
+    for (event, verdict) in [
+        ("event: proxy.connection_closed, min: 1", Verdict::Pass),
+        ("event: proxy.connection_closed, min: 1, max: 1", Verdict::Inconclusive),
+        ("event: proxy.connection_closed, min: 2", Verdict::Inconclusive),
+        ("event: proxy.connection_closed, max: 0", Verdict::Fail),
+    ] {
+        let occurs = scenario(&format!("expect:\n  occurs: [{{ {event} }}]\n{BITES}"));
+        assert_eq!(judge(&occurs, &full, MILLI)[0].verdict, verdict, "{event}");
+    }
+}
+
+#[test]
+fn only_a_fault_that_was_not_felt_is_the_inconclusive_end_that_a_scenario_names() {
+    let felt = outage(Duration::from_secs(20));
+    let mut unfelt = felt.clone();
+    unfelt.events.clear();
+    let text = |promise: &str| {
+        format!("expect:\n  verdict: inconclusive\n  eventually: [{{ {promise} }}]\n{BITES}")
+    };
+    let holds = "metric: reads.ok, ge: 1, in: steady";
+    let too_few = "metric: reads.ok, ge: 1, in: steady, min_samples: 1000000";
+    for (promise, record, wanted) in [
+        (holds, &unfelt, Verdict::Pass),
+        (holds, &felt, Verdict::Fail),
+        (too_few, &unfelt, Verdict::Inconclusive),
+        (too_few, &felt, Verdict::Inconclusive),
+    ] {
+        let scenario = scenario(&text(promise));
+        let assertions = judge(&scenario, record, MILLI);
+        assert_eq!(verdict(&scenario, &assertions).0, wanted, "{promise}");
     }
 }
 

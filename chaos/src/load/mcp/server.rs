@@ -209,6 +209,11 @@ impl Server {
         lock(&self.0.shared.log).events.clone()
     }
 
+    /// How many events of its log are missing in these, because there were too many.
+    pub fn events_left_out(&self) -> u64 {
+        lock(&self.0.shared.log).left_out
+    }
+
     /// How many panics it has logged so far.
     pub fn panics(&self) -> u64 {
         lock(&self.0.shared.log).panics
