@@ -30,6 +30,10 @@ const RETRY_START: Duration = Duration::from_secs(5);
 /// How often the server looks whether its embedded PostgreSQL is still there.
 const WATCH_CLUSTER: Duration = Duration::from_secs(2);
 
+/// How long running jobs may take to their next step. One whose connection has gone silent does not come to it before
+/// its pool is closed.
+const JOBS_END: Duration = Duration::from_secs(5);
+
 /// How long the session may take to end once everything else has ended: more than the two seconds in which rmcp sends
 /// what is ready. A client that reads nothing would keep it for ever.
 const SESSION_END: Duration = Duration::from_secs(4);
@@ -152,7 +156,12 @@ impl App {
     /// Stops the jobs at their next step, closes the pools, and gives the cluster back. After a dropped
     /// future the same happens without anybody waiting for it.
     pub async fn shutdown(self) {
-        self.services.jobs.shutdown().await;
+        if timeout(JOBS_END, self.services.jobs.shutdown()).await.is_err() {
+            tracing::warn!(
+                event = "jobs.unfinished",
+                "jobs did not stop in time; submit them again"
+            );
+        }
         self.services.projects.shutdown().await;
     }
 }

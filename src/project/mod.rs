@@ -141,15 +141,17 @@ impl Projects {
         self.pools().iter().for_each(PgPool::reconnect_now);
     }
 
-    /// Closes every pool, the registry's last. After a dropped future the pools close by themselves as their
-    /// leases end.
+    /// Closes every pool, all at once, so that their limits do not add up. After a dropped future the pools close by
+    /// themselves as their leases end.
     pub async fn shutdown(&self) {
-        // A project that is being opened is among them.
-        let _opening = self.opening.lock().await;
-        let projects = self.open.lock().projects.clone();
-        let closing = projects.values().map(|project| project.pool.shutdown());
-        futures_util::future::join_all(closing).await;
-        self.registry.shutdown().await;
+        let projects = async {
+            // A project that is being opened is among them, or fails without its registry.
+            let _opening = self.opening.lock().await;
+            let projects = self.open.lock().projects.clone();
+            let closing = projects.values().map(|project| project.pool.shutdown());
+            futures_util::future::join_all(closing).await;
+        };
+        tokio::join!(self.registry.shutdown(), projects);
     }
 
     fn pools(&self) -> Vec<PgPool> {
