@@ -78,7 +78,7 @@ pub enum DecisionKind {
     ToxicUpdated,
     /// A toxic was removed.
     ToxicRemoved,
-    /// A toxic strikes a connection, from now on.
+    /// A toxic strikes a connection, from now on. One without any effect does not.
     ToxicEngaged,
     /// An error was sent to a client in the server's name.
     ErrorInjected,

@@ -132,7 +132,7 @@ async fn the_same_seed_strikes_the_same_connections() {
     for _ in 0..2 {
         let world = World::new().await;
         let address = world.proxied("p").await;
-        let spec = ToxicSpec { toxicity: 0.5, ..ToxicSpec::new(ToxicKind::Noop) };
+        let spec = ToxicSpec { toxicity: 0.5, ..ToxicSpec::new(ToxicKind::Latency) };
         world.proxy.add_toxic("p", spec).await.unwrap();
         for _ in 0..20 {
             assert_eq!(ask(&mut dial(address).await, b"hi", GENEROUS).await, hi());

@@ -29,6 +29,11 @@ pub(super) enum Progress {
 }
 
 impl Applied {
+    /// Whether a connection that it strikes can feel it: the log of decisions proves faults, and nothing proves none.
+    pub(super) fn is_felt(&self) -> bool {
+        !matches!(self.toxic.fault, Fault::Noop)
+    }
+
     /// Counts an event; whether it is the one that this toxic waits for.
     pub(super) fn meets(&mut self, event: Event) -> bool {
         let Progress::Waiting { queries } = &mut self.state else { return false };

@@ -109,7 +109,9 @@ impl Core {
         match applied.toxic.heal {
             Heal::Resume => {
                 self.lift(now, id);
-                self.notes.push(Note::new(DecisionKind::ConnectionHealed).by(&applied.name));
+                if applied.is_felt() {
+                    self.notes.push(Note::new(DecisionKind::ConnectionHealed).by(&applied.name));
+                }
             }
             Heal::Close => {
                 self.end(false, DecisionKind::ConnectionCut, &applied.name, "healed by closing");
@@ -387,8 +389,10 @@ impl Core {
             return;
         };
         applied.state = Progress::Active;
+        if applied.is_felt() {
+            self.notes.push(Note::new(DecisionKind::ToxicEngaged).by(&applied.name));
+        }
         let (toxic, name, rng) = (applied.toxic.clone(), applied.name.clone(), applied.rng.clone());
-        self.notes.push(Note::new(DecisionKind::ToxicEngaged).by(&name));
         let streams: &[Stream] = if matches!(toxic.fault, Fault::Blackhole { .. }) {
             &[Stream::Upstream, Stream::Downstream]
         } else {

@@ -250,3 +250,18 @@ fn a_trigger_on_what_cannot_be_read_is_reported() {
     assert_eq!(send(&mut core, millis(1), UP, b"GET / HTTP/1.1\r\n"), b"GET / HTTP/1.1\r\n");
     assert!(kinds(&mut core).contains(&DecisionKind::ProtocolOpaque));
 }
+
+#[test]
+fn a_toxic_without_any_effect_tells_of_none() {
+    for (kind, told) in [(ToxicKind::Latency, true), (ToxicKind::Noop, false)] {
+        let mut core = connection();
+        drop(core.take_news());
+        core.attach(millis(0), &toxic(ToxicSpec::new(kind)), false);
+        assert_eq!(send(&mut core, millis(1), UP, b"hi"), b"hi");
+        core.detach(millis(2), 9);
+        let kinds = kinds(&mut core);
+        for what in [DecisionKind::ToxicEngaged, DecisionKind::ConnectionHealed] {
+            assert_eq!(kinds.contains(&what), told, "{kind:?}: {kinds:?}");
+        }
+    }
+}
