@@ -33,6 +33,20 @@ const SERVER: [&str; 27] = [
     "session.unread",
 ];
 
+/// Those of [`SERVER`] and [`RUNNER`] that are told also where nothing is broken.
+const ORDINARY: [&str; 10] = [
+    "config.needs_restart",
+    "config.reload_failed",
+    "config.reloaded",
+    "pool.acquired",
+    "pool.closed",
+    "pool.connection.opened",
+    "pool.health.green",
+    "pool.phase.changed",
+    "pool.released",
+    "pool.resized",
+];
+
 /// What the sampler and the runner see.
 const RUNNER: [&str; 5] = [
     "pool.health.green",
@@ -49,4 +63,51 @@ pub(super) fn known() -> Vec<String> {
     let mut known: Vec<String> = named.chain(decisions).collect();
     known.sort_unstable();
     known
+}
+
+/// Whether it proves that a fault was felt: it is told of what a fault does, and neither of what is done to the proxy
+/// nor of what happens also where nothing is broken. What fields narrow, such as a change of phase to a certain one, may
+/// come of a fault alone.
+pub(super) fn is_proof(event: &str, is_narrowed: bool) -> bool {
+    let decision = DecisionKind::ALL
+        .into_iter()
+        .find(|kind| event.strip_prefix("proxy.") == Some(kind.as_str()));
+    match decision {
+        None => is_narrowed || !ORDINARY.contains(&event),
+        Some(
+            DecisionKind::ProxyCreated
+            | DecisionKind::ProxyDeleted
+            | DecisionKind::ListenerOpened
+            | DecisionKind::AcceptFailed
+            | DecisionKind::ConnectionAccepted
+            | DecisionKind::ConnectionClosed
+            | DecisionKind::ToxicAdded
+            | DecisionKind::ToxicUpdated
+            | DecisionKind::ToxicRemoved
+            | DecisionKind::ProtocolOpaque,
+        ) => false,
+        Some(
+            DecisionKind::ListenerClosed
+            | DecisionKind::UpstreamFailed
+            | DecisionKind::ConnectionCut
+            | DecisionKind::ConnectionReset
+            | DecisionKind::ConnectionBlackholed
+            | DecisionKind::ConnectionHealed
+            | DecisionKind::ToxicEngaged
+            | DecisionKind::ErrorInjected,
+        ) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ordinary_is_known() {
+        let known = known();
+        for event in ORDINARY {
+            assert!(known.iter().any(|name| name == event), "{event}");
+        }
+    }
 }

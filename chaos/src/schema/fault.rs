@@ -331,6 +331,28 @@ impl FaultKind {
         )
     }
 
+    /// An event that proves that it was felt; `None` for one that nobody feels.
+    pub(super) fn proof(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Latency { .. }
+            | Self::Bandwidth { .. }
+            | Self::Slice { .. }
+            | Self::AcceptDelay { .. } => "proxy.toxic_engaged",
+            Self::Refuse { connections: Fate::Keep } => "proxy.listener_closed",
+            Self::Refuse { connections: Fate::Close } => "proxy.connection_cut",
+            Self::Refuse { connections: Fate::Reset } | Self::Reset {} => "proxy.connection_reset",
+            Self::Blackhole { .. } | Self::AcceptSilence {} => "proxy.connection_blackholed",
+            Self::Error { .. } => "proxy.error_injected",
+            Self::PostgresStop {} | Self::PostgresKill {} | Self::PostgresFreeze {} => {
+                "pool.health.red"
+            }
+            Self::PostgresTerminate { .. } => "postgres.session_terminated",
+            Self::PostgresLock {} => "pool.wait.long",
+            Self::ServerTerminate {} | Self::ServerLeave {} => "server.exited",
+            Self::Noop {} => return None,
+        })
+    }
+
     /// What is done to undo it, for people.
     pub fn undo(&self) -> &'static str {
         match self {

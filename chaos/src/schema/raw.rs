@@ -348,7 +348,7 @@ pub(super) struct Occurrence {
     /// Fields that it must have, with their values, such as reason: abandoned.
     #[serde(default, rename = "where")]
     pub(super) fields: Mapping,
-    /// How often at least. The default is 1.
+    /// How often at least. The default is 1, and 0 where there is a max.
     pub(super) min: Option<u64>,
     /// How often at most.
     pub(super) max: Option<u64>,
@@ -357,6 +357,13 @@ pub(super) struct Occurrence {
     pub(super) phase: Option<Phase>,
     /// A remark for readers of the report.
     pub(super) note: Option<String>,
+}
+
+impl Occurrence {
+    /// How often at least.
+    pub(super) fn least(&self) -> u64 {
+        self.min.unwrap_or(u64::from(self.max.is_none()))
+    }
 }
 
 /// A fault on the timeline.

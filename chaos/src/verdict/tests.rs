@@ -39,7 +39,7 @@ fn record(answer: impl Fn(Duration) -> (Duration, Outcome)) -> Record {
         events: vec![Event {
             at_s: 10.5,
             source: Source::Proxy,
-            name: "proxy.connection_closed".to_owned(),
+            name: "proxy.connection_cut".to_owned(),
             fields: serde_json::Map::new(),
         }],
         facts: BTreeMap::new(),
@@ -75,7 +75,7 @@ fn scenario(expect: &str) -> Scenario {
         .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-const BITES: &str = "  sometimes: [{ event: proxy.connection_closed }]";
+const BITES: &str = "  sometimes: [{ event: proxy.connection_cut }]";
 
 fn judged(promise: &str, record: &Record) -> Assertion {
     let scenario = scenario(&format!("expect:\n  eventually: [{{ {promise} }}]\n{BITES}"));
@@ -323,12 +323,13 @@ fn an_event_may_be_asked_for_by_its_fields() {
     let mut record = outage(Duration::from_secs(20));
     let fields = [("reason".to_owned(), "age".into()), ("statements".to_owned(), 3.into())];
     record.events[0].fields = fields.into_iter().collect();
+    record.events[0].name = "pool.connection.closed".to_owned();
     for (fields, verdict) in [
         ("reason: age, statements: 3", Verdict::Pass),
         ("reason: abandoned", Verdict::Inconclusive),
         ("statements: 3, pool: p", Verdict::Inconclusive),
     ] {
-        let wanted = format!("{{ event: proxy.connection_closed, where: {{ {fields} }} }}");
+        let wanted = format!("{{ event: pool.connection.closed, where: {{ {fields} }} }}");
         let scenario = scenario(&format!("expect:\n  sometimes: [{wanted}]"));
         let assertions = judge(&scenario, &record, Duration::ZERO);
         assert_eq!(assertions[0].verdict, verdict, "{fields}");

@@ -22,7 +22,7 @@ use super::fault::{KindError, Part};
 use super::params::{Misplaced, Params, Values};
 use super::place::{Position, Step, locate, told};
 use super::raw;
-use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Source, Target};
+use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Source, Target, events};
 use crate::record::Phase;
 use crate::report::model::Verdict;
 
@@ -233,10 +233,7 @@ fn proves_something(
     if promises + occurs.len() + sometimes.len() == 0 {
         check.rule(&[Step::Key("expect")], "nothing is promised, so nothing can fail");
     }
-    if !raw.faults.is_empty() && sometimes.iter().all(|occurrence| occurrence.min == Some(0)) {
-        let rule = "there are faults, and no `sometimes` proves that they are felt; name an event";
-        check.rule(&[Step::Key("expect")], rule);
-    }
+    proves_faults(check, raw, faults);
     if !during_fault.is_empty() && raw.faults.is_empty() && raw.phases.fault.is_none() {
         let rule = "there is no phase `fault` to look at";
         check.rule(&[Step::Key("expect"), Step::Key("during_fault")], rule);
@@ -248,4 +245,35 @@ fn proves_something(
         let rule = "a fault of the server needs an environment with a `server`";
         check.rule(&[Step::Key("faults")], rule);
     }
+}
+
+/// Faults that nobody has to feel would pass with a broken proxy as well.
+fn proves_faults(check: &mut Check<'_>, raw: &raw::Scenario, faults: &[Fault]) {
+    let sometimes = &raw.expect.sometimes;
+    let proves = |wanted: &raw::Occurrence| {
+        wanted.least() > 0 && events::is_proof(&wanted.event, !wanted.fields.is_empty())
+    };
+    if raw.faults.is_empty() || sometimes.iter().any(proves) {
+        return;
+    }
+    let none = "there are faults, and no `sometimes` proves that they are felt";
+    let Some(first) = sometimes.first() else {
+        check.rule(&[Step::Key("expect")], format!("{none}; name an event"));
+        return;
+    };
+    let why = if first.least() == 0 {
+        format!("`{}` holds also where it never occurs; give it a `min`", first.event)
+    } else {
+        format!("`{}` occurs also where no fault is felt", first.event)
+    };
+    let mut proofs: Vec<&str> = faults.iter().filter_map(|fault| fault.kind.proof()).collect();
+    proofs.sort_unstable();
+    proofs.dedup();
+    let advice = if proofs.is_empty() {
+        String::new()
+    } else {
+        format!("; what would prove it: `{}`", proofs.join("`, `"))
+    };
+    let here = [Step::Key("expect"), Step::Key("sometimes"), Step::Item(0), Step::Key("event")];
+    check.rule(&here, format!("{none}: {why}{advice}"));
 }

@@ -163,7 +163,7 @@ pub(super) fn occurrences(check: &mut Check<'_>, raw: &raw::Expect) -> Vec<Occur
             let fault = Wrong::UnknownEvent { name: raw.event.clone(), nearest, known };
             check.wrong(&[here[0], here[1], here[2], Step::Key("event")], fault);
         }
-        let min = raw.min.unwrap_or(u64::from(raw.max.is_none()));
+        let min = raw.least();
         if min == 0 && raw.max.is_none() {
             let rule = "`min: 0` without `max` can never fail; give another `min`, or a `max`";
             check.rule(&[here[0], here[1], here[2], Step::Key("min")], rule);

@@ -19,7 +19,7 @@ faults:
   - { id: cut, for: "${outage}", kind: proxy.refuse }
 expect:
   sometimes:
-    - { event: proxy.connection_closed }
+    - { event: proxy.connection_cut }
 budget: { wall: 90s }
 "#;
 

@@ -33,7 +33,7 @@ expect:
   eventually:
     - { metric: reads.recovery_time, lt: 30s }
   sometimes:
-    - { event: proxy.connection_closed, min: 2 }
+    - { event: proxy.connection_cut, min: 2 }
 budget: { wall: 90s }
 "#;
 
@@ -100,7 +100,7 @@ fn a_good_scenario_is_read() {
         "reads.recovery_time < 30s",
     ];
     assert_eq!(promises, told);
-    assert_eq!(scenario.occurrences[0].to_string(), "proxy.connection_closed ≥ 2");
+    assert_eq!(scenario.occurrences[0].to_string(), "proxy.connection_cut ≥ 2");
 }
 
 #[test]
@@ -141,8 +141,15 @@ fn what_is_wrong_is_shown_where_it_is_with_what_may_be_meant() {
         ("for: \"${outage}\"", "at: 1s"),
         ("for: 5s, every", "every"),
         ("fault: auto", "fault: 2s"),
-        ("event: proxy.connection_closed, min: 2", "event: proxy.connection_close"),
-        ("event: proxy.connection_closed, min: 2", "event: proxy.connection_closed, min: 0"),
+        ("event: proxy.connection_cut, min: 2", "event: proxy.connection_cot"),
+        ("event: proxy.connection_cut, min: 2", "event: proxy.connection_cut, min: 0"),
+        ("event: proxy.connection_cut, min: 2", "event: proxy.connection_cut, max: 5"),
+        ("event: proxy.connection_cut, min: 2", "event: proxy.toxic_added"),
+        ("event: proxy.connection_cut, min: 2", "event: pool.phase.changed"),
+        (
+            "event: proxy.connection_cut, min: 2",
+            "event: pool.phase.changed, where: { to: UNHEALTHY }, min: 0",
+        ),
         ("pool.max_size: 5", "pool.max_sise: 5"),
         ("pool.max_size: 5", "pool.max_size: 501"),
         ("min_samples: 100", "in: recovery"),
@@ -217,6 +224,46 @@ fn a_wrong_setting_of_the_command_line_is_told_of_the_option() {
         let told = format!("good.yaml: `--set config.{path}={value}`: {told}");
         assert!(errors.to_string().starts_with(&told), "{errors}");
         assert_eq!(errors.problems.len(), 1);
+    }
+}
+
+#[test]
+fn one_event_that_proves_the_faults_is_enough() {
+    let wanted = "event: proxy.connection_cut, min: 2";
+    for others in [
+        "event: proxy.toxic_added } \n    - { event: proxy.connection_cut",
+        "event: proxy.connection_cut, max: 5 }\n    - { event: pool.health.red, in: fault",
+        "event: pool.phase.changed, where: { to: UNHEALTHY }",
+    ] {
+        assert_eq!(changed(wanted, others), "", "{others}");
+    }
+    for ordinary in ["proxy.connection_accepted", "proxy.listener_opened", "pool.connection.opened"]
+    {
+        let told = changed(wanted, &format!("event: {ordinary}, min: 10"));
+        let why = format!("good.yaml:27:16: there are faults, and no `sometimes` proves that they are felt: `{ordinary}` occurs also");
+        assert!(told.starts_with(&why), "{told}");
+    }
+}
+
+#[test]
+fn every_event_that_is_advised_is_known_and_proves_something() {
+    let with = |kind: &str| match kind {
+        "proxy.latency" | "proxy.accept_delay" => "{ delay: 1s }",
+        "proxy.bandwidth" => "{ bytes: 64000B }",
+        "proxy.slice" => "{ size: 7B }",
+        "proxy.error" => "{ sqlstate: '53300' }",
+        _ => "{}",
+    };
+    for kind in KINDS {
+        let with: raw::Mapping = serde_yaml::from_str(with(kind)).unwrap();
+        let read = FaultKind::read(kind, &with).unwrap();
+        match read.proof() {
+            Some(event) => {
+                assert!(events::known().contains(&event.to_owned()), "{event}");
+                assert!(events::is_proof(event, false), "{event}");
+            }
+            None => assert_eq!(kind, "proxy.noop"),
+        }
     }
 }
 
