@@ -61,8 +61,8 @@ pub enum AmountError {
         /// What should be measured.
         wanted: Unit,
     },
-    /// A time that no clock counts to.
-    #[error("`{text}` is longer than any run; give a shorter time")]
+    /// A time beyond [`LONGEST`].
+    #[error("`{text}` is longer than {}h, and no time may be; give a shorter one", LONGEST.as_secs() / 3600)]
     TooLong {
         /// The text.
         text: String,
@@ -74,6 +74,10 @@ pub enum AmountError {
         text: String,
     },
 }
+
+/// The longest time that a file or the command line may have: far above any run, and so short that the sums of what one
+/// file has fit every clock.
+pub(super) const LONGEST: Duration = Duration::from_hours(24);
 
 const UNITS: [(&str, Unit, f64); 13] = [
     ("", Unit::Count, 1.0),
@@ -131,6 +135,9 @@ impl FromStr for Amount {
             return Err(AmountError::NotANumber { text: text.to_owned() });
         };
         match UNITS.iter().find(|(name, ..)| *name == suffix) {
+            Some((_, Unit::Time, factor)) if number * factor > LONGEST.as_secs_f64() => {
+                Err(AmountError::TooLong { text: text.to_owned() })
+            }
             Some((_, unit, factor)) => Ok(Self::new(number * factor, *unit)),
             None => {
                 Err(AmountError::UnknownUnit { text: text.to_owned(), suffix: suffix.to_owned() })
@@ -231,7 +238,7 @@ impl schemars::JsonSchema for Amount {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A number with its unit: 10ms, 99.9%, 200/s, 64MiB, 2x, 5, or a parameter such as ${outage}",
+            "description": "A number with its unit: 10ms, 99.9%, 200/s, 64MiB, 2x, 5, or a parameter such as ${outage}. A time is at most 24h",
             "anyOf": [
                 { "type": "integer", "minimum": 0 },
                 { "type": "string", "pattern": r"^(\d+(\.\d+)?(us|ms|s|m|h|%|B|KiB|MiB|GiB|/s|x)?|\$\{[a-z_]+\})$" },
@@ -255,7 +262,7 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, AmountError> {
         let seconds = text.parse::<Amount>()?.of(Unit::Time)?;
-        // An amount has no sign, so only a number beyond all clocks fails.
+        // An amount has no sign and is no longer than the longest, so none fails.
         Duration::try_from_secs_f64(seconds)
             .map(Self)
             .map_err(|_beyond| AmountError::TooLong { text: text.to_owned() })
@@ -269,7 +276,7 @@ impl schemars::JsonSchema for Time {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A time with its unit, us, ms, s, m or h, or a parameter such as ${outage}",
+            "description": "A time with its unit, us, ms, s, m or h, at most 24h, or a parameter such as ${outage}",
             "type": "string",
             "pattern": r"^(\d+(\.\d+)?(us|ms|s|m|h)|\$\{[a-z_]+\})$",
         })
@@ -303,10 +310,19 @@ mod tests {
     }
 
     #[test]
-    fn a_time_fits_a_clock() {
+    fn a_time_has_a_bound() {
         assert_eq!("2m".parse(), Ok(Time(Duration::from_mins(2))));
-        let error = "99999999999999999999h".parse::<Time>().unwrap_err();
-        assert!(error.to_string().contains("longer than any run"), "{error}");
+        assert_eq!("24h".parse(), Ok(Time(LONGEST)));
+        for text in ["86401s", "1441m", "10000000000000000000s", "99999999999999999999h"] {
+            let error = text.parse::<Time>().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`{text}` is longer than 24h, and no time may be; give a shorter one")
+            );
+            assert_eq!(text.parse::<Amount>().unwrap_err(), error);
+        }
+        // Other amounts are as large as they are.
+        assert!("10000000000000000000B".parse::<Amount>().is_ok());
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::amount::Time;
+use super::super::amount::{Amount, Time, Unit};
 use super::super::error::Wrong;
 use super::super::place::Step;
 use super::super::raw;
 use super::super::{Fault, FaultFile, FaultKind, nearest, yaml_files};
 use super::Check;
 use crate::record::Phase;
+
+/// How often one fault may happen.
+const MAX_STRIKES: u128 = 10_000;
 
 pub(super) fn timeline(check: &mut Check<'_>, raw: &[raw::Fault], folder: &Path) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
@@ -40,12 +43,32 @@ pub(super) fn timeline(check: &mut Check<'_>, raw: &[raw::Fault], folder: &Path)
         if raw.lasts.is_some_and(|Time(lasts)| lasts.is_zero()) {
             check.rule(&[here[0], here[1], Step::Key("for")], "`for` is longer than 0s");
         }
+        bounded_strikes(check, &here, lasts, raw.every);
         let at = raw.at.map_or(Duration::ZERO, |Time(at)| at);
         let every = raw.every.map(|Time(every)| every);
         faults.push(Fault { id: raw.id.clone(), kind, kind_name, at, lasts, every, blast });
     }
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+/// Each strike is a step of its own, worked out before anything starts.
+fn bounded_strikes(
+    check: &mut Check<'_>,
+    here: &[Step<'_>; 2],
+    lasts: Duration,
+    every: Option<Time>,
+) {
+    let Some(Time(every)) = every else { return };
+    let strikes = lasts.as_nanos().div_ceil(every.as_nanos().max(1));
+    if strikes > MAX_STRIKES {
+        let [lasts, every] =
+            [lasts, every].map(|time| Amount::new(time.as_secs_f64(), Unit::Time));
+        let rule = format!(
+            "every {every} for {lasts} are {strikes} times, and one fault may happen {MAX_STRIKES} times; give a longer `every` or a shorter `for`"
+        );
+        check.rule(&[here[0], here[1], Step::Key("every")], rule);
+    }
 }
 
 fn kind(

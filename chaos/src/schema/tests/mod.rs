@@ -167,6 +167,12 @@ fn what_is_wrong_is_shown_where_it_is_with_what_may_be_meant() {
         ("metric: pool.excess, eq: 0", "metric: reads.latency.max_to_median, lt: 1x"),
         ("steady: 2s", "steady: 0s"),
         ("for: 1s", "for: 0s"),
+        ("at: 2s, for: 1s", "at: 10000000000000000000s, for: 10000000000000000000s"),
+        ("warmup: 1s, steady: 2s", "warmup: 10000000000000000000s, steady: 10000000000000000000s"),
+        ("every: 500ms", "every: 1us"),
+        ("lt: 2100ms", "lt: 25h"),
+        ("outage: 10s", "outage: 1s..25h"),
+        ("use: half-open, with: { heal: close }", "kind: proxy.latency, with: { delay: 25h }"),
         ("rate: 100/s", "rate: 1000000/s"),
         ("timeout: 2s", "timeout: 0s"),
         ("count: 500", "count: 0"),
@@ -225,6 +231,25 @@ fn a_wrong_setting_of_the_command_line_is_told_of_the_option() {
         assert!(errors.to_string().starts_with(&told), "{errors}");
         assert_eq!(errors.problems.len(), 1);
     }
+}
+
+#[test]
+fn what_is_set_on_the_command_line_has_the_same_bounds() {
+    let set = |name: &str, value: &str, text: &str| {
+        let params = [(name.to_owned(), value.to_owned())].into();
+        let read = read(text, &Overrides { params, ..Overrides::default() });
+        read.map_or_else(|errors| errors.to_string(), |_| String::new())
+    };
+    assert_eq!(set("outage", "24h", &GOOD.replace("wall: 90s", "wall: 24h")).lines().count(), 3);
+    let told = set("outage", "24.1h", GOOD);
+    let rule = "good.yaml:17:21: faults[1].for: `24.1h` is longer than 24h, and no time may be";
+    assert!(told.starts_with(rule), "{told}");
+    let text = GOOD.replace("every: 500ms", "every: \"${often}\"");
+    let text = text.replace("params: {", "params: { often: 500ms,");
+    assert_eq!(set("often", "500us", &text), "");
+    let told = set("often", "499us", &text);
+    let rule = "good.yaml:18:43: every 499us for 5s are 10021 times, and one fault may happen 10000 times";
+    assert!(told.starts_with(rule), "{told}");
 }
 
 #[test]
