@@ -154,12 +154,12 @@ fn server(world: &World) -> Result<&crate::load::mcp::Server, FaultError> {
     }
 }
 
-/// Milliseconds for an attribute.
+/// Milliseconds for an attribute. The schema admits whole ones alone, and no more than fit.
 fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// A number of things or bytes for an attribute; the schema admits no sign.
+/// A number of things or bytes for an attribute. The schema admits of the latter what is said exactly, and no sign.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -177,13 +177,13 @@ fn toxic(fault: &Fault) -> Option<ToxicSpec> {
             .with("latency", millis(delay.0))
             .with("jitter", millis(jitter.0)),
         FaultKind::Bandwidth { bytes } => {
-            // Toxiproxy counts in kilobytes, and takes none for a stall.
-            new(ToxicKind::Bandwidth).with("rate", whole(bytes.value / 1000.0).max(1))
+            // Toxiproxy counts in kilobytes.
+            new(ToxicKind::Bandwidth).with("rate", whole(bytes.value / 1000.0))
         }
         FaultKind::Slice { size, delay } => {
             let microseconds = u32::try_from(delay.0.as_micros()).unwrap_or(u32::MAX);
             new(ToxicKind::Slicer)
-                .with("average_size", whole(size.value).max(1))
+                .with("average_size", whole(size.value))
                 .with("delay", microseconds)
         }
         FaultKind::Refuse { connections } => {

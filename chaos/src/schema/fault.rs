@@ -109,6 +109,8 @@ pub enum FaultKind {
     ServerStall {},
 }
 
+const AT_LEAST_1MS: &str = "`delay` is at least 1ms";
+
 fn none() -> Time {
     Time(Duration::ZERO)
 }
@@ -119,6 +121,34 @@ fn all() -> Amount {
 
 fn injected() -> String {
     "injected by the fault proxy".to_owned()
+}
+
+// The proxy's attributes are whole numbers of 32 bits. What they cannot say exactly is refused, not changed.
+
+/// A parameter that breaks a rule, and the rule.
+type Broken = (&'static str, String);
+
+fn in_steps(name: &'static str, size: &Amount, step: u32) -> Option<Broken> {
+    let steps = match size.of(Unit::Size) {
+        Ok(bytes) => bytes / f64::from(step),
+        Err(error) => return Some((name, format!("`{name}`: {error}"))),
+    };
+    let said = steps.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&steps);
+    let most = u64::from(step) * u64::from(u32::MAX);
+    let rule = || format!("`{name}` is a multiple of {step}B from {step}B to {most}B");
+    (!said).then(|| (name, rule()))
+}
+
+/// The longest time has fewer milliseconds than fit.
+fn in_millis(name: &'static str, time: &Time) -> Option<Broken> {
+    let exact = time.0.subsec_nanos().is_multiple_of(1_000_000);
+    (!exact).then(|| (name, format!("`{name}` is in whole milliseconds")))
+}
+
+fn in_micros(name: &'static str, time: &Time) -> Option<Broken> {
+    let exact = time.0.subsec_nanos().is_multiple_of(1000);
+    let said = exact && time.0.as_micros() <= u128::from(u32::MAX);
+    (!said).then(|| (name, format!("`{name}` is in whole microseconds, up to {}us", u32::MAX)))
 }
 
 /// What becomes of open connections when the listener goes.
@@ -254,26 +284,22 @@ impl FaultKind {
     }
 
     /// The parameter that breaks a rule and the rule, if any does.
-    fn wrong(&self) -> Option<(&'static str, String)> {
-        let measures = |name, amount: &Amount, unit: Unit, least: f64| match amount.of(unit) {
-            Ok(value) if value >= least => None,
-            Ok(_) => Some((name, format!("`{name}` is at least {}", Amount::new(least, unit)))),
-            Err(error) => Some((name, format!("`{name}`: {error}"))),
-        };
-        let whole = |name, time: &Time| {
-            let lost = !time.0.subsec_nanos().is_multiple_of(1_000_000);
-            lost.then(|| (name, format!("`{name}` is in whole milliseconds")))
-        };
+    fn wrong(&self) -> Option<Broken> {
         match self {
             Self::Latency { delay, jitter } => {
                 let none = delay.0.is_zero() && jitter.0.is_zero();
-                let idle = none.then(|| ("delay", "`delay` is at least 1ms".to_owned()));
-                idle.or_else(|| whole("delay", delay)).or_else(|| whole("jitter", jitter))
+                let idle = none.then(|| ("delay", AT_LEAST_1MS.to_owned()));
+                idle.or_else(|| in_millis("delay", delay)).or_else(|| in_millis("jitter", jitter))
             }
             // Toxiproxy counts in kilobytes.
-            Self::Bandwidth { bytes } => measures("bytes", bytes, Unit::Size, 1000.0),
-            Self::Slice { size, .. } => measures("size", size, Unit::Size, 1.0),
-            Self::AcceptDelay { delay } => whole("delay", delay),
+            Self::Bandwidth { bytes } => in_steps("bytes", bytes, 1000),
+            Self::Slice { size, delay } => {
+                in_steps("size", size, 1).or_else(|| in_micros("delay", delay))
+            }
+            Self::AcceptDelay { delay } => {
+                let idle = delay.0.is_zero().then(|| ("delay", AT_LEAST_1MS.to_owned()));
+                idle.or_else(|| in_millis("delay", delay))
+            }
             Self::Error { sqlstate, .. } => {
                 let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
                 let right = sqlstate.len() == 5 && sqlstate.chars().all(plain);
@@ -420,7 +446,22 @@ mod tests {
             ("proxy.latency {delay: 500us}", "`delay` is in whole milliseconds"),
             ("proxy.latency {delay: 0s}", "`delay` is at least 1ms"),
             ("proxy.bandwidth {bytes: 10ms}", "`bytes`: `10ms` is a time"),
-            ("proxy.bandwidth {bytes: 10B}", "`bytes` is at least 1000B"),
+            (
+                "proxy.bandwidth {bytes: 10B}",
+                "`bytes` is a multiple of 1000B from 1000B to 4294967295000B",
+            ),
+            ("proxy.bandwidth {bytes: 1999B}", "`bytes` is a multiple of 1000B"),
+            ("proxy.bandwidth {bytes: 4294967296000B}", "`bytes` is a multiple of 1000B"),
+            ("proxy.slice {size: 0B}", "`size` is a multiple of 1B from 1B to 4294967295B"),
+            ("proxy.slice {size: 1.5B}", "`size` is a multiple of 1B"),
+            ("proxy.slice {size: 4GiB}", "`size` is a multiple of 1B"),
+            (
+                "proxy.slice {size: 7B, delay: 2h}",
+                "`delay` is in whole microseconds, up to 4294967295us",
+            ),
+            ("proxy.slice {size: 7B, delay: 0.5us}", "`delay` is in whole microseconds"),
+            ("proxy.accept_delay {delay: 0s}", "`delay` is at least 1ms"),
+            ("proxy.accept_delay {delay: 1.5ms}", "`delay` is in whole milliseconds"),
             ("proxy.slice {size: 7}", "`size`: `7` is a number without a unit"),
             ("proxy.error {sqlstate: nonsense}", "`sqlstate` is five digits"),
             ("postgres.terminate {share: 50}", "`share`: `50` is a number without a unit"),

@@ -62,8 +62,7 @@ fn bounded_strikes(
     let Some(Time(every)) = every else { return };
     let strikes = lasts.as_nanos().div_ceil(every.as_nanos().max(1));
     if strikes > MAX_STRIKES {
-        let [lasts, every] =
-            [lasts, every].map(|time| Amount::new(time.as_secs_f64(), Unit::Time));
+        let [lasts, every] = [lasts, every].map(|time| Amount::new(time.as_secs_f64(), Unit::Time));
         let rule = format!(
             "every {every} for {lasts} are {strikes} times, and one fault may happen {MAX_STRIKES} times; give a longer `every` or a shorter `for`"
         );

@@ -248,7 +248,8 @@ fn what_is_set_on_the_command_line_has_the_same_bounds() {
     let text = text.replace("params: {", "params: { often: 500ms,");
     assert_eq!(set("often", "500us", &text), "");
     let told = set("often", "499us", &text);
-    let rule = "good.yaml:18:43: every 499us for 5s are 10021 times, and one fault may happen 10000 times";
+    let rule =
+        "good.yaml:18:43: every 499us for 5s are 10021 times, and one fault may happen 10000 times";
     assert!(told.starts_with(rule), "{told}");
 }
 
@@ -265,7 +266,9 @@ fn one_event_that_proves_the_faults_is_enough() {
     for ordinary in ["proxy.connection_accepted", "proxy.listener_opened", "pool.connection.opened"]
     {
         let told = changed(wanted, &format!("event: {ordinary}, min: 10"));
-        let why = format!("good.yaml:27:16: there are faults, and no `sometimes` proves that they are felt: `{ordinary}` occurs also");
+        let why = format!(
+            "good.yaml:27:16: there are faults, and no `sometimes` proves that they are felt: `{ordinary}` occurs also"
+        );
         assert!(told.starts_with(&why), "{told}");
     }
 }
