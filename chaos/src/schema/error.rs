@@ -96,6 +96,18 @@ pub enum Wrong {
         /// All events.
         known: Vec<String>,
     },
+    /// An event has no such field.
+    #[error("`{event}` has no field `{name}`; {}", known_or(.nearest.as_deref(), .known))]
+    UnknownField {
+        /// The event.
+        event: String,
+        /// The name of the field.
+        name: String,
+        /// What may be meant.
+        nearest: Option<String>,
+        /// All fields of the event.
+        known: Vec<String>,
+    },
     /// A kind of fault, or one of its parameters, is wrong.
     #[error("{message}")]
     FaultKind {

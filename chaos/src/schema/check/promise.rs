@@ -162,6 +162,8 @@ pub(super) fn occurrences(check: &mut Check<'_>, raw: &raw::Expect) -> Vec<Occur
             let known = known.clone();
             let fault = Wrong::UnknownEvent { name: raw.event.clone(), nearest, known };
             check.wrong(&[here[0], here[1], here[2], Step::Key("event")], fault);
+        } else {
+            known_fields(check, &here, raw);
         }
         let min = raw.least();
         if min == 0 && raw.max.is_none() {
@@ -177,4 +179,16 @@ pub(super) fn occurrences(check: &mut Check<'_>, raw: &raw::Expect) -> Vec<Occur
         occurrences.push(Occurrence { group, event, fields, min, max, phase, note });
     }
     occurrences
+}
+
+/// A field that the event never has would make a `max` hold always.
+fn known_fields(check: &mut Check<'_>, here: &[Step<'_>; 3], raw: &raw::Occurrence) {
+    let known = events::fields(&raw.event);
+    for name in raw.fields.keys().filter(|name| !known.contains(&name.as_str())) {
+        let nearest = nearest(name, known.iter().copied()).map(str::to_owned);
+        let known = known.iter().map(|name| (*name).to_owned()).collect();
+        let (event, own) = (raw.event.clone(), name.clone());
+        let fault = Wrong::UnknownField { event, name: own, nearest, known };
+        check.wrong(&[here[0], here[1], here[2], Step::Key("where"), Step::Name(name)], fault);
+    }
 }

@@ -145,6 +145,14 @@ fn what_is_wrong_is_shown_where_it_is_with_what_may_be_meant() {
         ("event: proxy.connection_cut, min: 2", "event: proxy.connection_cut, min: 0"),
         ("event: proxy.connection_cut, min: 2", "event: proxy.connection_cut, max: 5"),
         ("event: proxy.connection_cut, min: 2", "event: proxy.toxic_added"),
+        (
+            "event: proxy.connection_cut, min: 2",
+            "event: pool.connection.closed, where: { reasn: abandoned }",
+        ),
+        (
+            "  sometimes:",
+            "  occurs:\n    - { event: server.exited, where: { zzz: 1 }, max: 0 }\n  sometimes:",
+        ),
         ("event: proxy.connection_cut, min: 2", "event: pool.phase.changed"),
         (
             "event: proxy.connection_cut, min: 2",
