@@ -146,4 +146,10 @@ async fn what_is_missing_here_is_skipped() {
         assert!(ended.stdout.contains("1 skipped"), "{}", ended.stdout);
         assert_eq!(project.left(), [""; 0]);
     }
+    for run in project.runs() {
+        for file in ["events.ndjson", "samples.ndjson"] {
+            assert_eq!(std::fs::read_to_string(run.join(file)).unwrap(), "", "{file}");
+        }
+        assert!(!run.join("postgres.log").exists());
+    }
 }

@@ -21,6 +21,7 @@ async fn in_mid_fault(provider: &str, signal: Signal) {
     let [run] = &project.runs()[..] else { panic!("one run") };
     let events = std::fs::read_to_string(run.join("events.ndjson")).unwrap();
     assert!(events.contains("runner.fault_begun"), "{events}");
+    assert!(run.join("samples.ndjson").is_file() && run.join("postgres.log").is_file());
 }
 
 async fn nothing_left(project: &Project, begun: Vec<Undo>) {
