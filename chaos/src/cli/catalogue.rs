@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliError> 
     Ok(0)
 }
 
-/// The last report of each scenario on each provider.
+/// The last report of each scenario, as its file has it, on each provider.
 type Last = BTreeMap<(String, String), Report>;
 
 fn last_reports(runs: &Path) -> Result<Last, CliError> {
@@ -45,6 +45,9 @@ fn last_reports(runs: &Path) -> Result<Last, CliError> {
         // A folder of a run that was killed has no report.
         let Ok(report) = json::read(&entry?.path()) else { continue };
         let key = (report.scenario.clone(), report.environment.provider.clone());
+        if report.is_changed() {
+            continue;
+        }
         let newer = last.get(&key).is_none_or(|other| other.started_at < report.started_at);
         if newer {
             last.insert(key, report);
@@ -59,7 +62,7 @@ fn catalogue(scenarios: &[Scenario], last: &Last) -> String {
          # Scenarios\n\n\
          `cargo run --bin scenarios -- NAME` runs one of them; [docs/scenarios.md](../docs/scenarios.md) says how\n\
          to read what comes of it, and how to write another one. The last column is how it ended when this table\n\
-         was written, by provider.\n\n\
+         was written, by provider; runs with `--set` or `--server` do not count.\n\n\
          | Scenario | What it proves | Faults | Criteria | Runs on | Last verdict |\n\
          |---|---|---|---|---|---|\n",
     );
@@ -103,6 +106,35 @@ fn providers(scenario: &Scenario) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::evidence;
+    use crate::report::model::Verdict;
+    use crate::report::sample;
+
+    #[test]
+    fn what_the_command_line_changed_is_no_last_verdict() {
+        let runs = tempfile::tempdir().unwrap();
+        let leave = |day: u8, arguments: &str, verdict| {
+            let report = Report {
+                started_at: format!("2026-11-0{day}T10:00:00.000Z"),
+                rerun: format!(
+                    "cargo run --bin scenarios -- outage-recovery{arguments} --seed 42 --provider container"
+                ),
+                verdict,
+                ..sample::report()
+            };
+            evidence::write_report(&runs.path().join(day.to_string()), &report).unwrap();
+        };
+        let last = || {
+            let last = last_reports(runs.path()).unwrap();
+            last.into_values().map(|report| report.verdict).collect::<Vec<_>>()
+        };
+        leave(3, " --set outage=60s", Verdict::Fail);
+        leave(4, " --server /tmp/another", Verdict::Fail);
+        assert_eq!(last(), []);
+        leave(1, "", Verdict::Fail);
+        leave(2, "", Verdict::Pass);
+        assert_eq!(last(), [Verdict::Pass]);
+    }
 
     #[test]
     fn the_catalogue_in_the_tree_has_every_scenario_as_it_is() {

@@ -106,6 +106,12 @@ impl Report {
         !self.runs.is_empty()
     }
 
+    /// Whether the command line changed what ran: a parameter, a setting, or the server program. The command that
+    /// repeats the run has it in its words.
+    pub fn is_changed(&self) -> bool {
+        self.rerun.split(' ').any(|word| matches!(word, "--set" | "--server"))
+    }
+
     /// What was drawn in a line, such as `outage 23.4s, size 5`.
     pub(super) fn draws(&self) -> String {
         draws(&self.drawn)
