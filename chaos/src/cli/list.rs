@@ -11,9 +11,20 @@ pub(super) struct Arguments {
     /// Only those with this tag
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
-    /// One JSON object with the scenarios
-    #[arg(long)]
+    /// The same as `--format json`
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// What goes to stdout
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Human,
+    /// One JSON object with the scenarios
+    Json,
 }
 
 pub(super) fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliError> {
@@ -21,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, files: &Files) -> Result<u8, CliError> 
     if let Some(tag) = &arguments.tag {
         scenarios.retain(|scenario| scenario.tags.contains(tag));
     }
-    if arguments.json {
+    if arguments.json || arguments.format == Format::Json {
         let all: Vec<_> = scenarios.iter().map(as_json).collect();
         say(format_args!("{:#}", serde_json::json!({ "scenarios": all })))?;
         return Ok(0);

@@ -63,6 +63,8 @@ async fn scenarios_are_listed() {
     ");
     let listed = project.scenarios(&["list", "--tag", "fixture", "--json"]).await;
     assert_eq!(listed.code, Some(0));
+    let as_run_says_it = ["list", "--tag", "fixture", "--format", "json"];
+    assert_eq!(project.scenarios(&as_run_says_it).await.stdout, listed.stdout);
     let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
     insta::assert_json_snapshot!(listed, @r#"
     {
