@@ -97,10 +97,8 @@ pub enum Wrong {
         known: Vec<String>,
     },
     /// An event has no such field.
-    #[error("`{event}` has no field `{name}`; {}", known_or(.nearest.as_deref(), .known))]
+    #[error("this event has no field `{name}`; {}", known_or(.nearest.as_deref(), .known))]
     UnknownField {
-        /// The event.
-        event: String,
         /// The name of the field.
         name: String,
         /// What may be meant.

@@ -157,13 +157,13 @@ pub(super) fn occurrences(check: &mut Check<'_>, raw: &raw::Expect) -> Vec<Occur
     let mut occurrences = Vec::new();
     for (group, (number, raw)) in promised.chain(proofs) {
         let here = [Step::Key("expect"), Step::Key(group.as_str()), Step::Item(number)];
-        if !known.contains(&raw.event) {
+        if known.contains(&raw.event) {
+            known_fields(check, &here, raw);
+        } else {
             let nearest = nearest(&raw.event, known.iter().map(String::as_str)).map(str::to_owned);
             let known = known.clone();
             let fault = Wrong::UnknownEvent { name: raw.event.clone(), nearest, known };
             check.wrong(&[here[0], here[1], here[2], Step::Key("event")], fault);
-        } else {
-            known_fields(check, &here, raw);
         }
         let min = raw.least();
         if min == 0 && raw.max.is_none() {
@@ -187,8 +187,7 @@ fn known_fields(check: &mut Check<'_>, here: &[Step<'_>; 3], raw: &raw::Occurren
     for name in raw.fields.keys().filter(|name| !known.contains(&name.as_str())) {
         let nearest = nearest(name, known.iter().copied()).map(str::to_owned);
         let known = known.iter().map(|name| (*name).to_owned()).collect();
-        let (event, own) = (raw.event.clone(), name.clone());
-        let fault = Wrong::UnknownField { event, name: own, nearest, known };
+        let fault = Wrong::UnknownField { name: name.clone(), nearest, known };
         check.wrong(&[here[0], here[1], here[2], Step::Key("where"), Step::Name(name)], fault);
     }
 }
