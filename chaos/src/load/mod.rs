@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::record::{Epoch, LoadRecord, Phase};
-use crate::schema::{Load, Model};
+use crate::schema::{Load, Model, Op};
 
 use self::gate::Gate;
 
@@ -53,6 +53,8 @@ pub struct Course {
     pub seed: u64,
     /// The phase that the run is in.
     pub phases: watch::Receiver<Phase>,
+    /// Whether the target takes requests. Those that are due before wait for it, each within its own limit.
+    pub ready: watch::Receiver<bool>,
     /// Counts along.
     pub tally: Tally,
     /// Ends the load.
@@ -68,12 +70,18 @@ pub struct Course {
 /// # Cancel safety
 /// Dropping the future drops the requests under way and all samples.
 pub async fn run(load: &Load, target: &Target, course: Course) -> LoadRecord {
-    let Course { epoch, seed, phases, tally, stop } = course;
+    let Course { epoch, seed, phases, ready, tally, stop } = course;
     let gate = Gate::new(phases, &load.during, stop);
     let (op, target) = (Arc::new(load.op.clone()), target.clone());
     let request = move |number| {
         let (op, target, pending) = (Arc::clone(&op), target.clone(), tally.request());
+        let mut ready = ready.clone();
         async move {
+            // Another server is asked nothing of the target. Where nobody is left to say that it is ready, the request
+            // itself shows it.
+            if !matches!(*op, Op::Start) {
+                drop(ready.wait_for(|ready| *ready).await);
+            }
             let answer = perform(&op, &target, draws(seed, number)).await;
             pending.ended(answer.outcome.is_ok());
             answer

@@ -115,6 +115,8 @@ pub(super) fn of_server(
 ) {
     facts.insert("server.panics".to_owned(), server.panics() as f64);
     facts.insert("server.violations".to_owned(), server.violations().count as f64);
+    let started = server.start_time().map(|time| time.as_secs_f64());
+    facts.extend(started.map(|time| ("server.start_time".to_owned(), time)));
     // From before the run began, if need be: it was then not asked either.
     let exit = server.exit().map(|exit| Exit { at: exit.at.saturating_sub(offset), ..exit });
     of_exit(exit, asked, facts);

@@ -179,7 +179,7 @@ async fn carry_out(
     if options.keep {
         logs.push((KEPT, world.leave()));
     } else {
-        world.take_down().await;
+        world.take_down(stop).await;
         if let Err(left) = settle::settle_own(journal).await {
             failed = Some(RunError::Failed(left));
         }

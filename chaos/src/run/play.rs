@@ -19,7 +19,7 @@ use crate::load::{self, Course, Sampled, Tally, Target};
 use crate::record::{
     Epoch, Event, FaultRecord, Gauges, LoadRecord, Lost, Phase, Record, Source, Span,
 };
-use crate::schema::{FaultKind, Scenario};
+use crate::schema::{self, FaultKind, Scenario};
 use crate::seed;
 
 /// Plays the scenario from beginning to end. Whatever ends it, the faults are undone and the loads have ended when
@@ -51,6 +51,10 @@ struct Player<'a> {
     faults: Vec<FaultRecord>,
     events: Vec<Event>,
     loads: JoinSet<LoadRecord>,
+    /// The handshake with a server that starts into the faults. Whatever it waits for, the timeline goes on.
+    greeting: JoinSet<()>,
+    /// Whether the loads' requests can be made.
+    ready: watch::Sender<bool>,
     sampler: JoinSet<Sampled>,
     /// Ends the loads and the sampler.
     over: CancellationToken,
@@ -72,6 +76,8 @@ impl<'a> Player<'a> {
             faults: Vec::new(),
             events: Vec::new(),
             loads: JoinSet::new(),
+            greeting: JoinSet::new(),
+            ready: watch::Sender::new(false),
             sampler: JoinSet::new(),
             over: CancellationToken::new(),
             asked: None,
@@ -94,8 +100,14 @@ impl<'a> Player<'a> {
             let all_done = steps.peek().is_none_or(|next| next.at > due.at);
             if all_done && self.sampler.is_empty() {
                 // A server that starts into the faults does so with all of the beginning in force.
-                if world.target.is_none() {
-                    world.start_target(self.scenario, options).await?;
+                match &self.scenario.target {
+                    schema::Target::Server { config, .. } if world.target.is_none() => {
+                        let server = world.start_server(config, options)?;
+                        self.greet(server);
+                    }
+                    schema::Target::Server { .. } | schema::Target::Pool { .. } => {
+                        self.ready.send_replace(true);
+                    }
                 }
                 self.start_loads(world);
             }
@@ -223,6 +235,17 @@ impl<'a> Player<'a> {
         });
     }
 
+    /// Makes the handshake beside the timeline; the loads' requests wait for its end.
+    fn greet(&mut self, server: Server) {
+        let ready = self.ready.clone();
+        self.greeting.spawn(async move {
+            // How it failed shows in each request that follows, and in the missing time of the start.
+            let greeted = server.initialize().await;
+            tracing::debug!(?greeted, "the handshake with the server");
+            ready.send_replace(true);
+        });
+    }
+
     fn start_loads(&mut self, world: &World) {
         let Some(target) = &world.target else { return };
         let tallies: Vec<(String, Tally)> =
@@ -234,6 +257,7 @@ impl<'a> Player<'a> {
                 epoch: self.epoch,
                 seed: seed::stream(self.scenario.seed, &load.id),
                 phases: self.phases.subscribe(),
+                ready: self.ready.subscribe(),
                 tally,
                 stop: self.over.clone(),
             };
@@ -254,6 +278,7 @@ impl<'a> Player<'a> {
         let mut loads = self.loads.join_all().await;
         let order = |id: &str| self.scenario.loads.iter().position(|load| load.id == id);
         loads.sort_by_key(|load| order(&load.id));
+        self.greeting.shutdown().await;
         let sampled = self.sampler.join_all().await.pop().unwrap_or_default();
         let offset = world.epoch.at(self.epoch.instant(Duration::ZERO));
         let mut facts = BTreeMap::new();

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use codebase_mcp::config::Environment as Variables;
-use tokio::time::timeout;
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::front::Front;
@@ -22,8 +23,14 @@ use crate::stack::{Place, Postgres, Provider, StackError, Wanted};
 
 /// How long a server may take to make its databases and to index the repository.
 const INDEXED: Duration = Duration::from_mins(2);
+/// How long a server may take to answer the handshake, for which it needs nothing but itself.
+const GREETS: Duration = Duration::from_secs(20);
 /// How long a server may take to leave at the end: what it promises, and a little more.
 const LEAVES: Duration = Duration::from_secs(35);
+/// The same after an interrupt.
+const LEAVES_HURRIED: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end a server that was killed.
+const DIES: Duration = Duration::from_secs(5);
 
 /// Everything that a run has started. Dropping it ends all of it, the server without a goodbye.
 #[derive(Debug)]
@@ -70,7 +77,7 @@ impl World {
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(SetUpError::Interrupted),
-            world = Self::start(scenario, options, run, journal) => world,
+            world = Self::start(scenario, options, run, journal, stop) => world,
         }
     }
 
@@ -79,6 +86,7 @@ impl World {
         options: &Options,
         run: &str,
         journal: &Journal,
+        stop: &CancellationToken,
     ) -> Result<Self, SetUpError> {
         // From here on, what was made undoes itself when a later step fails.
         let home = Place::make("run", 0o700, journal);
@@ -109,31 +117,26 @@ impl World {
         ) {
             let started = world.start_target(scenario, options).await;
             if let Err(error) = started {
-                world.take_down().await;
+                world.take_down(stop).await;
                 return Err(error);
             }
         }
         Ok(world)
     }
 
-    /// Starts the server or the pool of the scenario; a server before the load also indexes a repository.
-    pub(super) async fn start_target(
+    /// Starts the server or the pool of the scenario, before the load; a server also indexes a repository.
+    async fn start_target(
         &mut self,
         scenario: &Scenario,
         options: &Options,
     ) -> Result<(), SetUpError> {
         match &scenario.target {
-            schema::Target::Server { start, config } => {
-                let program = self.program(config, options.server.as_deref());
-                let program = program.map_err(|error| SetUpError::failed("the server")(&error))?;
-                let server = Server::spawn(&program, self.epoch);
-                let server = server.map_err(|error| SetUpError::failed("the server")(&error))?;
-                // From here on it is taken down with the rest.
-                self.target = Some(Target::Server(server.clone()));
-                let greeted = server.initialize().await;
-                greeted.map_err(|error| with_log(&server, &error))?;
-                if *start == ServerStart::BeforeLoad {
-                    self.index(&server).await?;
+            schema::Target::Server { config, .. } => {
+                let server = self.start_server(config, options)?;
+                match timeout(GREETS, server.initialize()).await {
+                    Ok(Ok(_info)) => self.index(&server).await?,
+                    Ok(Err(error)) => return Err(with_log(&server, &error)),
+                    Err(_elapsed) => return Err(with_log(&server, &silent())),
                 }
             }
             schema::Target::Pool { config } => {
@@ -148,6 +151,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Starts the server of the scenario, which nobody has spoken to yet.
+    pub(super) fn start_server(
+        &mut self,
+        config: &BTreeMap<String, String>,
+        options: &Options,
+    ) -> Result<Server, SetUpError> {
+        let program = self.program(config, options.server.as_deref());
+        let program = program.map_err(|error| SetUpError::failed("the server")(&error))?;
+        let server = Server::spawn(&program, self.epoch);
+        let server = server.map_err(|error| SetUpError::failed("the server")(&error))?;
+        // From here on it is taken down with the rest.
+        self.target = Some(Target::Server(server.clone()));
+        Ok(server)
     }
 
     async fn index(&self, server: &Server) -> Result<(), SetUpError> {
@@ -217,15 +235,12 @@ impl World {
         text
     }
 
-    /// Ends everything and removes it. What cannot be removed is still in the journal.
-    pub(super) async fn take_down(self) {
+    /// Ends everything and removes it, in a hurry once `stop` is cancelled. What cannot be removed is still in the
+    /// journal.
+    pub(super) async fn take_down(self, stop: &CancellationToken) {
         let Self { target, front, postgres, epoch: _, home } = self;
         match &target {
-            Some(Target::Server(server)) => {
-                // One that does not leave is killed with its last handle.
-                let left = server.leave(LEAVES).await;
-                tracing::debug!(?left, "the server was asked to leave");
-            }
+            Some(Target::Server(server)) => end(server, stop).await,
             Some(Target::Pool(subject)) => {
                 subject.pool().shutdown().await;
             }
@@ -243,6 +258,23 @@ impl World {
                 tracing::debug!(%error, "left to the journal");
             }
         }
+    }
+}
+
+/// Lets a server leave. One that does not, or that never spoke and so understands no goodbye, is killed.
+async fn end(server: &Server, stop: &CancellationToken) {
+    let leaves = async { server.start_time().is_some() && server.leave(LEAVES).await.is_some() };
+    let hurried = async {
+        stop.cancelled().await;
+        sleep(LEAVES_HURRIED).await;
+    };
+    let left = tokio::select! {
+        left = leaves => left,
+        () = hurried => false,
+    };
+    tracing::debug!(left, "the server was asked to leave");
+    if !left && server.signal(Signal::KILL).is_ok() {
+        server.wait_exit(DIES).await;
     }
 }
 
@@ -275,6 +307,15 @@ fn unavailable(error: &StackError) -> SetUpError {
     } else {
         SetUpError::Failed(error.whole())
     }
+}
+
+/// Says of a server that does not answer the handshake what it owes.
+fn silent() -> String {
+    let limit = GREETS.as_secs();
+    format!(
+        "it did not answer `initialize` within {limit} s; a handshake waits for nothing, also not for the database. \
+         Check what it does when it starts, and that a program given with --server speaks MCP over stdin and stdout"
+    )
 }
 
 /// An error of the server with the end of its log, which mostly says why.

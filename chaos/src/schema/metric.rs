@@ -111,13 +111,14 @@ pub(super) const GAUGES: [(&str, Unit); 12] = [
 ];
 
 /// What is found once, with its unit.
-pub(super) const FACTS: [(&str, Unit); 12] = [
+pub(super) const FACTS: [(&str, Unit); 13] = [
     ("pool.leaked", Unit::Count),
     ("pool.lost", Unit::Count),
     ("pool.capacity", Unit::Count),
     ("server.panics", Unit::Count),
     ("server.violations", Unit::Count),
     ("server.crashes", Unit::Count),
+    ("server.start_time", Unit::Time),
     ("server.exit_code", Unit::Count),
     ("server.exit_time", Unit::Time),
     ("server.rss_growth", Unit::Size),

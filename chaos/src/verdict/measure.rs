@@ -61,7 +61,11 @@ pub(super) fn measure(record: &Record, promise: &Promise, phase: Option<Phase>) 
     let mut spans = window::spans(record, phase, phases(promise.group));
     match &promise.metric {
         Metric::Fact(name) => {
-            Measured::of(record.facts.get(*name).copied(), "it was not found at the end of the run")
+            let why = match *name {
+                "server.start_time" => "the server never answered `initialize` properly",
+                _ => "it was not found at the end of the run",
+            };
+            Measured::of(record.facts.get(*name).copied(), why)
         }
         Metric::TimeToRed => Measured::time(time_to_red(record), "the pools never turned red"),
         Metric::TimeToGreen => {

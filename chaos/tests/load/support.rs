@@ -124,8 +124,9 @@ pub(crate) fn times(workers: usize, count: u64) -> Model {
 pub(crate) async fn carry_out(load: &Load, target: &Target, epoch: Epoch) -> LoadRecord {
     let (_phases, phase) = watch::channel(Phase::Steady);
     let stop = CancellationToken::new();
+    let (_ready, ready) = watch::channel(true);
     let tally = load::Tally::default();
-    let course = load::Course { epoch, seed: 7, phases: phase, tally, stop: stop.clone() };
+    let course = load::Course { epoch, seed: 7, phases: phase, ready, tally, stop: stop.clone() };
     let running = load::run(load, target, course);
     let counted = matches!(load.model, Model::Closed { count: Some(_), .. });
     let stopping = async {

@@ -6,4 +6,5 @@ mod files;
 mod interrupted;
 mod kept;
 mod killed;
+mod silent;
 mod support;

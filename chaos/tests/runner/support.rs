@@ -83,6 +83,14 @@ impl Project {
         command
     }
 
+    /// A server program that never says a word.
+    pub(crate) fn silent_server(&self) -> String {
+        let file = self.path("silent");
+        fs::write(&file, "#!/bin/sh\nexec /bin/sleep 600\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
     /// Runs a command to its end.
     pub(crate) async fn scenarios(&self, arguments: &[&str]) -> Ended {
         Self::ended(self.command(arguments).spawn().unwrap()).await

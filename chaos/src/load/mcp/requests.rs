@@ -59,6 +59,7 @@ impl Server {
         if !whole {
             return Err(self.broken(Breach::Result, &info));
         }
+        self.shared().greeted.get_or_init(|| self.epoch().elapsed());
         let done = json!({ "jsonrpc": wire::VERSION, "method": "notifications/initialized" });
         let stdin = self.shared().stdin().ok_or(CallError::Gone)?;
         stdin.send(done.to_string()).await.map_err(|_closed| CallError::Gone)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -41,6 +41,8 @@ pub struct Server(Arc<Inner>);
 struct Inner {
     program: Program,
     pid: u32,
+    /// When it was started, in the time of the record.
+    started: Duration,
     shared: Arc<Shared>,
     ended: watch::Receiver<Option<Exit>>,
     /// Dropped, it kills the server and ends everything else.
@@ -54,6 +56,8 @@ pub(super) struct Shared {
     pub(super) calls: Mutex<Calls>,
     pub(super) violations: Mutex<Violations>,
     log: Mutex<Logged>,
+    /// When the handshake was answered, in the time of the record.
+    pub(super) greeted: OnceLock<Duration>,
     /// Where lines to the server go; `None` once its stdin is closed.
     stdin: Mutex<Option<mpsc::Sender<String>>>,
     /// Whether its stdout is read.
@@ -98,6 +102,7 @@ impl Server {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(program: &Program, epoch: Epoch) -> io::Result<Self> {
+        let started = epoch.elapsed();
         let mut child = program
             .command()
             .stdin(Stdio::piped())
@@ -116,6 +121,7 @@ impl Server {
             calls: Mutex::default(),
             violations: Mutex::default(),
             log: Mutex::default(),
+            greeted: OnceLock::new(),
             stdin: Mutex::new(Some(lines)),
             reading: watch::Sender::new(true),
         });
@@ -133,7 +139,8 @@ impl Server {
             let exit = see_to_the_end(child, readers, &watched).await;
             end.send_replace(exit);
         });
-        Ok(Self(Arc::new(Inner { program: program.clone(), pid, shared, ended, _child: tasks })))
+        let program = program.clone();
+        Ok(Self(Arc::new(Inner { program, pid, started, shared, ended, _child: tasks })))
     }
 
     /// How it was started.
@@ -149,6 +156,12 @@ impl Server {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.0.pid
+    }
+
+    /// From its start to its answer to `initialize`; `None` while there is none.
+    pub fn start_time(&self) -> Option<Duration> {
+        let greeted = self.0.shared.greeted.get()?;
+        Some(greeted.saturating_sub(self.0.started))
     }
 
     /// Sends it a signal.
