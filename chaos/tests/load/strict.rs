@@ -90,6 +90,30 @@ async fn answers_are_looked_at() {
     assert_eq!(exit.code, Some(1));
 }
 
+/// What no real server says.
+#[tokio::test]
+async fn a_server_that_finds_nothing_in_what_it_has_indexed_is_found() {
+    let server = script(
+        r#"tool() {
+            read request
+            printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[],"structuredContent":%s}}\n' "$1" "$2"
+        }
+        nothing='"results":[],"project_id":"a","coverage":{"indexed":0}'
+        tool 1 "{$nothing}"
+        tool 2 "{$nothing,\"database_name\":\"b\"}"
+        tool 3 '{"job_id":"1"}'
+        tool 4 '{"status":"completed"}'
+        tool 5 "{$nothing,\"database_name\":\"b\"}"
+        read request"#,
+    );
+    let malformed = Err(CallError::Broken { breach: Breach::Result });
+    assert_eq!(server.call_search("timers").await, malformed, "of no database");
+    assert_eq!(server.call_search("timers").await.unwrap()["results"], json!([]));
+    server.index(Path::new("/repository")).await.unwrap();
+    assert_eq!(server.call_search("timers").await, malformed, "it has something to find");
+    assert_eq!(breaches(&server), [Breach::Result, Breach::Result]);
+}
+
 #[tokio::test]
 async fn a_request_that_nobody_waits_for_is_cancelled_and_its_late_answer_is_no_violation() {
     // What the server reads becomes its log.

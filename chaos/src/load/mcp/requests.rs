@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -97,14 +98,20 @@ impl Server {
         if failed { Err(tool_error(&structured)) } else { Ok(structured) }
     }
 
-    /// Asks `search_code` a question.
+    /// Asks `search_code` a question, which must have hits once [`index`](Self::index) has come to its end: a server
+    /// whose database fails must say so, and not that there is nothing.
     ///
     /// # Errors
     /// [`CallError`]
     pub async fn call_search(&self, query: &str) -> Result<Value, CallError> {
+        // An answer may be from before an index that is made while it is under way.
+        let indexed = self.shared().indexed.load(Ordering::Acquire);
         let found = self.call("search_code", json!({ "query": query })).await?;
-        let whole = found.get("results").is_some_and(Value::is_array);
-        if whole { Ok(found) } else { Err(self.broken(Breach::Result, &found)) }
+        if is_search_result(&found, indexed) {
+            Ok(found)
+        } else {
+            Err(self.broken(Breach::Result, &found))
+        }
     }
 
     /// Indexes a repository and follows the job to its end, which gives its last status. A job that fails is
@@ -122,7 +129,10 @@ impl Server {
             let status = self.call("get_indexing_status", json!({ "job_id": id })).await?;
             let text = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
             match text("status") {
-                "completed" => return Ok(status),
+                "completed" => {
+                    self.shared().indexed.store(true, Ordering::Release);
+                    return Ok(status);
+                }
                 "failed" => {
                     let (code, message) = (text("error_code"), text("error_message"));
                     let (code, message) = (code.to_owned(), message.to_owned());
@@ -164,6 +174,17 @@ impl Server {
         self.shared().violate(breach, answer.to_string().as_bytes());
         CallError::Broken { breach }
     }
+}
+
+/// Whether it is what a search gives: hits, if a repository was `indexed`, and what only its databases can say, which
+/// project that is and how many of its files are indexed.
+fn is_search_result(found: &Value, indexed: bool) -> bool {
+    let said = |key| found.get(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let hits = found.get("results").and_then(Value::as_array);
+    hits.is_some_and(|hits| !(indexed && hits.is_empty()))
+        && said("project_id")
+        && said("database_name")
+        && found.pointer("/coverage/indexed").is_some_and(Value::is_u64)
 }
 
 /// The error of a tool, whose parts have been looked at.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     log: Mutex<Logged>,
     /// When the handshake was answered, in the time of the record.
     pub(super) greeted: OnceLock<Duration>,
+    /// Whether a repository was indexed, so that searches have something to find.
+    pub(super) indexed: AtomicBool,
     /// Where lines to the server go; `None` once its stdin is closed.
     stdin: Mutex<Option<mpsc::Sender<String>>>,
     /// Whether its stdout is read.
@@ -122,6 +125,7 @@ impl Server {
             violations: Mutex::default(),
             log: Mutex::default(),
             greeted: OnceLock::new(),
+            indexed: AtomicBool::new(false),
             stdin: Mutex::new(Some(lines)),
             reading: watch::Sender::new(true),
         });
