@@ -140,6 +140,9 @@ impl Outcome {
     }
 }
 
+/// The value of a sample whose answer says that a pool cannot serve.
+pub const UNHEALTHY: u64 = 2;
+
 /// One request. Its latency counts from when it was due, not from when it was sent, so that a stall
 /// of the load generator or of the server is not hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +154,8 @@ pub struct Sample {
     /// How it ended.
     pub outcome: Outcome,
     /// A value that the operation measured itself: the process id of the PostgreSQL session that
-    /// served it, or the age in nanoseconds of what was read. Which one depends on the operation.
+    /// served it, the age in nanoseconds of what was read, or the health that was told: 0 for healthy, 1 for
+    /// degraded, [`UNHEALTHY`]. Which one depends on the operation.
     pub value: Option<u64>,
 }
 

@@ -5,11 +5,12 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use codebase_mcp::pool::Health;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 
-use crate::record::{Epoch, Outcome, Sample};
+use crate::record::{Epoch, Outcome, Sample, UNHEALTHY};
 
 /// What holds for every request of a load.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer that says this of the health of pools.
+    pub(super) fn health(told: Health) -> Self {
+        let value = match told {
+            Health::Healthy => 0,
+            Health::Degraded => 1,
+            Health::Unhealthy => UNHEALTHY,
+        };
+        Self { outcome: Outcome::Ok, value: Some(value), rest: None }
+    }
+
     /// An answer with nothing to be done after it.
     pub fn new(outcome: Outcome) -> Self {
         Self { outcome, value: None, rest: None }

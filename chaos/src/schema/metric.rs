@@ -59,6 +59,10 @@ pub enum Figure {
     RecoveryTime,
     /// From the end of the faults, or the load's first request if that was later, to the first success.
     FirstSuccess,
+    /// From the beginning of the faults to the first answer that said that the pools cannot serve.
+    TimeToRed,
+    /// From the end of the faults to the first answer from which on all said that the pools can serve.
+    TimeToGreen,
 }
 
 /// A point of a distribution.
@@ -127,7 +131,7 @@ pub(super) const FACTS: [(&str, Unit); 13] = [
     ("postgres.idle_in_transaction", Unit::Count),
 ];
 
-const FIGURES: [(&str, Figure); 13] = [
+const FIGURES: [(&str, Figure); 15] = [
     ("requests", Figure::Requests),
     ("ok", Figure::Ok),
     ("failed", Figure::Failed),
@@ -141,6 +145,8 @@ const FIGURES: [(&str, Figure); 13] = [
     ("detection_time", Figure::DetectionTime),
     ("recovery_time", Figure::RecoveryTime),
     ("first_success", Figure::FirstSuccess),
+    ("time_to_red", Figure::TimeToRed),
+    ("time_to_green", Figure::TimeToGreen),
 ];
 
 const QUANTILES: [(&str, Quantile); 6] = [
@@ -198,9 +204,25 @@ impl Metric {
                 | Self::TimeToGreen
                 | Self::Load(
                     _,
-                    Figure::DetectionTime | Figure::RecoveryTime | Figure::FirstSuccess
+                    Figure::DetectionTime
+                        | Figure::RecoveryTime
+                        | Figure::FirstSuccess
+                        | Figure::TimeToRed
+                        | Figure::TimeToGreen
                 )
         )
+    }
+
+    /// The load whose answers it is about, if these must be told healths.
+    pub(super) fn of_healths(&self) -> Option<&str> {
+        match self {
+            Self::Load(load, Figure::TimeToRed | Figure::TimeToGreen) => Some(load),
+            Self::Load(..)
+            | Self::Gauge(_)
+            | Self::Fact(_)
+            | Self::TimeToRed
+            | Self::TimeToGreen => None,
+        }
     }
 
     /// What it is measured in.
@@ -264,7 +286,9 @@ impl Figure {
             | Self::Age(_)
             | Self::DetectionTime
             | Self::RecoveryTime
-            | Self::FirstSuccess => Unit::Time,
+            | Self::FirstSuccess
+            | Self::TimeToRed
+            | Self::TimeToGreen => Unit::Time,
         }
     }
 
@@ -298,7 +322,9 @@ impl fmt::Display for Figure {
             | Self::Distinct
             | Self::DetectionTime
             | Self::RecoveryTime
-            | Self::FirstSuccess => {
+            | Self::FirstSuccess
+            | Self::TimeToRed
+            | Self::TimeToGreen => {
                 let named = FIGURES.iter().find(|(_, known)| known == self);
                 f.write_str(named.map_or("", |(name, _)| name))
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::interval::{Interval, quantile};
 use super::recovery::{
-    began_at, detection_time, first_success, healed_at, recovery_time, time_to_green, time_to_red,
+    began_at, detection_time, first_success, healed_at, recovery_time, seen, time_to_green,
+    time_to_red, told,
 };
 use super::window::{self, MEASURED};
 use crate::record::{LoadRecord, Outcome, Phase, Record, Sample, Span};
@@ -67,9 +68,12 @@ pub(super) fn measure(record: &Record, promise: &Promise, phase: Option<Phase>) 
             };
             Measured::of(record.facts.get(*name).copied(), why)
         }
-        Metric::TimeToRed => Measured::time(time_to_red(record), "the pools never turned red"),
+        Metric::TimeToRed => {
+            Measured::time(time_to_red(record, &seen(record)), "the pools never turned red")
+        }
         Metric::TimeToGreen => {
-            Measured::time(time_to_green(record), "the pools did not turn green to stay so")
+            let time = time_to_green(record, &seen(record));
+            Measured::time(time, "the pools did not turn green to stay so")
         }
         Metric::Gauge(name) => gauge(record, name, &spans, promise),
         Metric::Load(id, figure) => {
@@ -185,6 +189,14 @@ fn load(
         Figure::FirstSuccess => {
             Measured::time(first_success(record, load), "no request succeeded after the faults")
         }
+        Figure::TimeToRed => Measured::time(
+            time_to_red(record, &told(load)),
+            "no answer said that the pools cannot serve",
+        ),
+        Figure::TimeToGreen => Measured::time(
+            time_to_green(record, &told(load)),
+            "no answer after the faults said, for good, that the pools can serve",
+        ),
     }
 }
 

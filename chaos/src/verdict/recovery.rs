@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::record::{LoadRecord, Outcome, Phase, Record, Sample, Span};
+use crate::record::{Gauges, LoadRecord, Outcome, Phase, Record, Sample, Span, UNHEALTHY};
 
 /// The width of the buckets that service is judged by.
 const BUCKET: Duration = Duration::from_millis(200);
@@ -117,24 +117,33 @@ pub(super) fn first_success(record: &Record, load: &LoadRecord) -> Option<Durati
     success.map(|sample| (sample.due + sample.latency).saturating_sub(first)).min()
 }
 
-/// The state of the pools' health over time: `(when, whether it is red)`, from the gauge `healthy`.
-fn reds(record: &Record) -> impl Iterator<Item = (Duration, bool)> {
-    record.gauges.iter().filter_map(|look| Some((look.at, *look.values.get("healthy")? == 0.0)))
+/// Whether the pools were red, at one instant after the other.
+type Reds = Vec<(Duration, bool)>;
+
+/// What the looks at the pools have seen, by the gauge `healthy`.
+pub(super) fn seen(record: &Record) -> Reds {
+    let red = |look: &Gauges| Some((look.at, *look.values.get("healthy")? == 0.0));
+    record.gauges.iter().filter_map(red).collect()
 }
 
-/// From the beginning of the first fault to the first look at which the pools were red.
-pub(super) fn time_to_red(record: &Record) -> Option<Duration> {
+/// What the answers of a health load have told, each at its end.
+pub(super) fn told(load: &LoadRecord) -> Reds {
+    let answers = load.samples.iter().filter(|sample| sample.outcome.is_ok());
+    let red = |sample: &Sample| Some((sample.due + sample.latency, sample.value? == UNHEALTHY));
+    answers.filter_map(red).collect()
+}
+
+/// From the beginning of the first fault to the first red instant.
+pub(super) fn time_to_red(record: &Record, reds: &Reds) -> Option<Duration> {
     let began = began_at(record)?;
-    let mut red = reds(record).filter(|(at, red)| *at >= began && *red);
-    red.next().map(|(at, _)| at.saturating_sub(began))
+    let (at, _) = reds.iter().find(|(at, red)| *at >= began && *red)?;
+    Some(at.saturating_sub(began))
 }
 
-/// From the end of the last fault to the first look from which on the pools were not red any more.
-pub(super) fn time_to_green(record: &Record) -> Option<Duration> {
+/// From the end of the last fault to the first instant from which on nothing was red any more.
+pub(super) fn time_to_green(record: &Record, reds: &Reds) -> Option<Duration> {
     let healed = healed_at(record)?;
-    let last_red = reds(record).filter(|(_, red)| *red).map(|(at, _)| at).last();
-    let stays = reds(record)
-        .find(|(at, _)| *at >= healed && last_red.is_none_or(|red| *at > red))
-        .map(|(at, _)| at);
-    Some(stays?.saturating_sub(healed))
+    let last_red = reds.iter().rfind(|(_, red)| *red).map(|(at, _)| *at);
+    let stays = reds.iter().find(|(at, _)| *at >= healed && last_red.is_none_or(|red| *at > red));
+    stays.map(|(at, _)| at.saturating_sub(healed))
 }

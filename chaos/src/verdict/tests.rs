@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::record::{Event, FaultRecord, Gauges, LoadRecord, Lost, Outcome, Sample, Source, Span};
+use crate::record::{
+    Event, FaultRecord, Gauges, LoadRecord, Lost, Outcome, Sample, Source, Span, UNHEALTHY,
+};
 use crate::schema::Overrides;
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -64,10 +66,14 @@ fn outage(back: Duration) -> Record {
 }
 
 fn scenario(expect: &str) -> Scenario {
+    scenario_of("op: search, query: q", expect)
+}
+
+fn scenario_of(op: &str, expect: &str) -> Scenario {
     let text = format!(
         "schema: resilience/v1\nname: test\nsummary: a test\nenvironment: {{ server: {{}} }}\n\
          phases: {{ warmup: 2s, steady: 8s, fault: auto, recovery: 20s, drain: 2s }}\n\
-         load:\n  - {{ id: reads, op: search, query: q, model: open, rate: 100/s }}\n\
+         load:\n  - {{ id: reads, {op}, model: open, rate: 100/s }}\n\
          faults:\n  - {{ id: cut, for: 10s, kind: proxy.refuse }}\n{expect}\n"
     );
     let path = Path::new("test.yaml");
@@ -395,6 +401,53 @@ fn gauges_are_held_at_their_worst() {
             "{promise}"
         );
     }
+}
+
+/// The looks at the pools have seen the outage; the answers say this from `from` to `to`, in milliseconds, and else that
+/// all is well.
+fn telling(value: u64, from: u64, to: u64) -> Record {
+    let mut record = record(|_| ok(MILLI * 5));
+    let span = Span { from: Duration::from_millis(from), to: Duration::from_millis(to) };
+    for sample in &mut record.loads[0].samples {
+        sample.value = Some(if span.contains(sample.due) { value } else { 0 });
+    }
+    let look = |(at, healthy)| Gauges {
+        at: Duration::from_secs(at),
+        values: [("healthy".to_owned(), healthy)].into(),
+    };
+    record.gauges = [(5, 1.0), (11, 0.0), (19, 0.0), (21, 1.0)].map(look).into();
+    record
+}
+
+#[test]
+fn what_answers_say_of_health_is_held_and_not_what_was_seen() {
+    let (red, green) = ("metric: reads.time_to_red, lt: 2s", "metric: reads.time_to_green, lt: 2s");
+    let of = |promise: &str, record: &Record| {
+        let text = format!("expect:\n  eventually: [{{ {promise} }}]\n{BITES}");
+        let scenario = scenario_of("op: health", &text);
+        let assertion = judge(&scenario, record, Duration::ZERO).remove(0);
+        (assertion.verdict, assertion.actual)
+    };
+    let passed = |actual: &str| (Verdict::Pass, Some(actual.to_owned()));
+    let honest = telling(UNHEALTHY, 10_500, 20_500);
+    assert_eq!(of(red, &honest), passed("505ms"));
+    assert_eq!(of(green, &honest), passed("505ms"));
+    // Degraded is no word for what cannot serve.
+    for lie in [telling(0, 0, 0), telling(1, 10_500, 20_500)] {
+        assert_eq!(of(red, &lie), (Verdict::Fail, None));
+        assert_eq!(of("metric: pool.time_to_red, lt: 2s", &lie), passed("1s"));
+    }
+    let stuck = telling(UNHEALTHY, 10_500, 60_000);
+    assert_eq!(of(green, &stuck), (Verdict::Fail, None));
+    assert_eq!(of("metric: pool.time_to_green, lt: 2s", &stuck), passed("1s"));
+    // What failed has said nothing.
+    let mut failing = honest.clone();
+    for sample in &mut failing.loads[0].samples {
+        if sample.value == Some(UNHEALTHY) {
+            (sample.value, sample.outcome) = (None, failed().1);
+        }
+    }
+    assert_eq!(of(red, &failing), (Verdict::Fail, None));
 }
 
 #[test]

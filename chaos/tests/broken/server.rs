@@ -1,6 +1,6 @@
 //! Scenarios of a whole server.
 
-use crate::support::{Shortened, assert_breaks};
+use crate::support::{Shortened, assert_breaks, assert_holds};
 
 #[test]
 fn start_without_db_sees_calls_that_wait_for_the_database() {
@@ -60,4 +60,16 @@ fn log_events_sees_a_server_that_says_too_little() {
     let quiet = scenario.run(&["config.telemetry.log=warn,codebase_mcp=info"]);
     let promises = ["pool.acquired ≥ 500 in steady", "pool.connection.opened ≥ 2"];
     assert_breaks(&quiet, &promises);
+}
+
+#[test]
+fn outage_recovery_sees_health_that_is_told_well_through_the_outage() {
+    let phases = "{ warmup: 1s, steady: 5s, fault: auto, recovery: 5s, drain: 1s }";
+    let scenario = Shortened::new("outage-recovery", phases);
+    // The server itself, but for this word of its answers.
+    let liar = scenario.wrapped("s/unhealthy/healthy/g");
+    let told = liar.run(&["outage=3s"]);
+    assert_breaks(&told, &["health.time_to_red < 1s"]);
+    // It is what it says that is wrong, and not what it knows.
+    assert_holds(&told, &["pool.time_to_red < 1s", "health.success_rate ≥ 99.90%"]);
 }

@@ -1,13 +1,17 @@
 //! Runs of shortened copies of the shipped scenarios.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use chaos::report::model::{Report, Verdict};
 use tempfile::TempDir;
 
+/// The binary.
+const SCENARIOS: &str = env!("CARGO_BIN_EXE_scenarios");
 /// The project's folder.
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -18,6 +22,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 pub(crate) struct Shortened {
     project: TempDir,
     name: &'static str,
+    /// The server program, if it is not the one that is built in.
+    server: Option<PathBuf>,
 }
 
 impl Shortened {
@@ -36,7 +42,7 @@ impl Shortened {
         let text = fs::read_to_string(shipped).unwrap();
         let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("phases:")).collect();
         let [line] = lines[..] else { panic!("{name} has {} lines of phases", lines.len()) };
-        let shortened = Self { project, name };
+        let shortened = Self { project, name, server: None };
         shortened.write(&replaced(&text, line, &format!("phases: {phases}")));
         shortened
     }
@@ -46,6 +52,17 @@ impl Shortened {
         let text = fs::read_to_string(self.path()).unwrap();
         self.write(&replaced(&text, shipped, other));
         self
+    }
+
+    /// The server whose answers pass through this script of `sed`.
+    pub(crate) fn wrapped(self, edit: &str) -> Self {
+        let file = self.project.path().join("server");
+        let edit = format!("> >(exec /bin/sed -u '{edit}')");
+        // The process is that of the server, so that the runner finds it by its id.
+        let text = format!("#!/bin/bash\nexec -a codebase-mcp {SCENARIOS} \"$@\" {edit}\n");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { server: Some(file), ..self }
     }
 
     /// Runs it with `settings`, each as for `--set`. A run in which this machine was too busy to say anything is made
@@ -58,9 +75,11 @@ impl Shortened {
 
     fn run_once(&self, settings: &[&str]) -> Report {
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scenarios"));
+        let mut command = Command::new(SCENARIOS);
         command.arg("--root").arg(self.project.path()).args(["run", self.name]);
         command.args(["--provider", "process", "--format", "json"]);
+        command
+            .args(self.server.iter().flat_map(|file| [OsStr::new("--server"), file.as_os_str()]));
         command.args(settings.iter().flat_map(|setting| ["--set", *setting]));
         let output = command.stdin(Stdio::null()).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
@@ -69,7 +88,7 @@ impl Shortened {
         report.clone()
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    fn path(&self) -> PathBuf {
         self.project.path().join(format!("scenarios/{}.yaml", self.name))
     }
 
@@ -94,10 +113,21 @@ pub(crate) fn assert_passes(report: &Report) {
 #[track_caller]
 pub(crate) fn assert_breaks(report: &Report, promises: &[&str]) {
     assert_eq!(report.verdict, Verdict::Fail, "{}", story(report));
+    assert_each(report, promises, Verdict::Fail);
+}
+
+/// `promises` are among those that hold.
+#[track_caller]
+pub(crate) fn assert_holds(report: &Report, promises: &[&str]) {
+    assert_each(report, promises, Verdict::Pass);
+}
+
+#[track_caller]
+fn assert_each(report: &Report, promises: &[&str], verdict: Verdict) {
     for promise in promises {
         let told = report.assertions.iter().find(|assertion| assertion.text == *promise);
-        let verdict = told.map(|assertion| assertion.verdict);
-        assert_eq!(verdict, Some(Verdict::Fail), "{promise}\n{}", story(report));
+        let told = told.map(|assertion| assertion.verdict);
+        assert_eq!(told, Some(verdict), "{promise}\n{}", story(report));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chaos::load::{Subject, Target, follow};
-use chaos::record::{Epoch, Outcome};
+use chaos::record::{Epoch, Outcome, UNHEALTHY};
 use chaos::schema::{Load, Op};
 use codebase_mcp::pool::{Config, Leaks};
 use codebase_mcp::postgres::Cluster;
@@ -199,6 +199,9 @@ async fn a_database_that_is_not_there_is_told() {
     let acquires = load(Op::PoolAcquire, times(1, 3));
     let record = carry_out(&acquires, &target, Epoch::now()).await;
     assert_eq!(codes(&record), BTreeSet::from(["pool_unavailable".to_owned()]));
+    let healths = load(Op::PoolHealth, times(1, 3));
+    let record = carry_out(&healths, &target, Epoch::now()).await;
+    assert!(record.samples.iter().all(|one| one.value == Some(UNHEALTHY)), "{record:?}");
     let opens = load(Op::PoolOpen, times(1, 1));
     let record = carry_out(&opens, &target, Epoch::now()).await;
     assert_eq!(codes(&record), BTreeSet::from(["pool_initialization".to_owned()]));

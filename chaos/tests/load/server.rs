@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos::load::mcp::CallError;
 use chaos::load::{Target, follow};
-use chaos::record::{Epoch, Outcome, Source};
+use chaos::record::{Epoch, Outcome, Source, UNHEALTHY};
 use chaos::schema::{Load, Op};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ async fn a_server_is_indexed_searched_watched_and_left() {
     assert_eq!(status["files_indexed"], 2, "{status}");
     let found = server.call_search("fire timers in order").await.unwrap();
     assert_eq!(found["results"][0]["file_path"], "timer.rs", "{found}");
-    assert_eq!(server.health().await.unwrap()["database"]["status"], "connected");
+    assert_eq!(server.health().await.unwrap().1["database"]["status"], "connected");
 
     let target = Target::Server(server.clone());
     let stop = CancellationToken::new();
@@ -46,6 +46,8 @@ async fn a_server_is_indexed_searched_watched_and_left() {
         assert!(record.samples.len() >= 15 && !record.capped, "{record:?}");
     }
     assert_eq!(loads.2.samples.len(), 50);
+    let told = loads.1.samples.iter().map(|sample| sample.value.unwrap());
+    assert!(told.into_iter().all(|value| value < UNHEALTHY), "{:?}", loads.1);
 
     assert!(sampled.gauges.len() >= 5, "{sampled:?}");
     let last = &sampled.gauges.last().unwrap().values;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chaos::load::Target;
 use chaos::load::mcp::{Breach, CallError, Program, Server};
-use chaos::record::{Epoch, Outcome};
+use chaos::record::{Epoch, Outcome, UNHEALTHY};
 use chaos::schema::{Load, Op};
 use serde_json::json;
 use tokio::time::timeout;
@@ -112,6 +112,28 @@ async fn a_server_that_finds_nothing_in_what_it_has_indexed_is_found() {
     server.index(Path::new("/repository")).await.unwrap();
     assert_eq!(server.call_search("timers").await, malformed, "it has something to find");
     assert_eq!(breaches(&server), [Breach::Result, Breach::Result]);
+}
+
+#[tokio::test]
+async fn a_health_is_told_by_its_word_and_no_other() {
+    let server = script(
+        r#"told() {
+            read request
+            printf '{"jsonrpc":"2.0","id":%s,"result":{"contents":[{"text":"{%s}"}]}}\n' "$1" "$2"
+        }
+        told 1 '\"status\":\"healthy\"'
+        told 2 '\"status\":\"degraded\"'
+        told 3 '\"status\":\"unhealthy\"'
+        told 4 '\"status\":\"fine\"'
+        told 5 '\"state\":\"healthy\"'
+        read request"#,
+    );
+    let healths = load(Op::Health, times(1, 5));
+    let record = carry_out(&healths, &Target::Server(server.clone()), server.epoch()).await;
+    let values: Vec<_> = record.samples.iter().map(|sample| sample.value).collect();
+    assert_eq!(values, [Some(0), Some(1), Some(UNHEALTHY), None, None], "{record:?}");
+    let malformed = Outcome::Malformed { what: "result".to_owned() };
+    assert_eq!(failures(&record), [&malformed, &malformed]);
 }
 
 #[tokio::test]

@@ -35,9 +35,9 @@ const LEAVE: Duration = Duration::from_mins(1);
 /// Carries out an operation on a server once.
 pub(super) async fn perform(op: &Op, server: &Server) -> Answer {
     let done = match op {
-        Op::Search { query } => server.call_search(query).await,
-        Op::Health => server.health().await,
-        Op::ListTools => server.list_tools().await,
+        Op::Search { query } => server.call_search(query).await.map(|_found| Outcome::Ok.into()),
+        Op::Health => server.health().await.map(|(told, _whole)| Answer::health(told)),
+        Op::ListTools => server.list_tools().await.map(|_tools| Outcome::Ok.into()),
         Op::Start => return start(server).await,
         Op::PoolAcquire
         | Op::PoolQuery { .. }
@@ -47,7 +47,7 @@ pub(super) async fn perform(op: &Op, server: &Server) -> Answer {
         | Op::PoolSnapshot
         | Op::PoolOpen => return foreign(op),
     };
-    Answer::new(done.map_or_else(|error| error.outcome(), |_answer| Outcome::Ok))
+    done.unwrap_or_else(|error| error.outcome().into())
 }
 
 /// Starts another server like `like`. A dropped future kills it.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use codebase_mcp::pool::Health;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -144,16 +146,19 @@ impl Server {
         }
     }
 
-    /// Reads the health of the pools.
+    /// Reads the health of the pools: the worst one's, and the whole of what is said.
     ///
     /// # Errors
     /// [`CallError`]
-    pub async fn health(&self) -> Result<Value, CallError> {
+    pub async fn health(&self) -> Result<(Health, Value), CallError> {
         let answer = self.request("resources/read", json!({ "uri": HEALTH })).await?;
         let text = answer.pointer("/contents/0/text").and_then(Value::as_str);
         let health: Option<Value> = text.and_then(|text| serde_json::from_str(text).ok());
-        let whole = |health: &Value| health.get("status").is_some_and(Value::is_string);
-        health.filter(whole).ok_or_else(|| self.broken(Breach::Result, &answer))
+        let told = health.and_then(|health| {
+            let status = Health::deserialize(health.get("status")?).ok()?;
+            Some((status, health))
+        });
+        told.ok_or_else(|| self.broken(Breach::Result, &answer))
     }
 
     /// Lists the tools.

@@ -90,9 +90,8 @@ pub(super) async fn perform(op: &Op, subject: &Subject, mut rng: ChaCha8Rng) -> 
         Op::PoolCancel { within } => cancel(subject, *within, &mut rng).await,
         Op::PoolPanic { within } => panic(subject, *within, &mut rng).await,
         Op::PoolHealth => {
-            // Whatever it says, saying it is the answer; the sampler follows what it says.
-            let (_health, _reason) = std::hint::black_box(subject.pool.health());
-            Ok(None)
+            let (health, _reason) = subject.pool.health();
+            return Answer::health(health);
         }
         Op::PoolSnapshot => Ok(staleness::measure(subject).await),
         Op::PoolOpen => return open_another(subject).await,

@@ -170,7 +170,12 @@ fn filled(
     let has_faults = !raw.faults.is_empty();
     let phases = phases(&mut check, &raw.phases, &faults, has_faults);
     in_budget(&mut check, raw.budget.as_ref(), &phases);
-    let scope = Scope { phases: &phases, has_faults, has_server: raw.environment.server.is_some() };
+    let scope = Scope {
+        phases: &phases,
+        has_faults,
+        has_server: raw.environment.server.is_some(),
+        loads: &raw.load,
+    };
     let promises = promises(&mut check, &raw, &scope);
     let occurrences = occurrences(&mut check, &raw.expect);
     proves_something(&mut check, &raw, target.as_ref(), &faults);

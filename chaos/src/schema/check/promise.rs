@@ -16,6 +16,7 @@ pub(super) struct Scope<'a> {
     pub(super) phases: &'a [(Phase, Duration)],
     pub(super) has_faults: bool,
     pub(super) has_server: bool,
+    pub(super) loads: &'a [raw::Load],
 }
 
 pub(super) fn promises(
@@ -60,6 +61,15 @@ pub(super) fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option
     let planned = |wanted: Phase| scope.phases.iter().any(|(phase, _)| *phase == wanted);
     if let Some(phase) = phase.filter(|phase| !planned(*phase)) {
         return Some(format!("the scenario has no phase `{}`", phase.as_str()));
+    }
+    let is_silent =
+        |load: &raw::Load| !matches!(load.op, raw::OpName::Health | raw::OpName::PoolHealth);
+    if let Some(id) = metric.of_healths()
+        && scope.loads.iter().any(|load| load.id == id && is_silent(load))
+    {
+        return Some(format!(
+            "`{metric}` is what answers say of the health of pools; name a load of `health` or `pool.health`"
+        ));
     }
     if *group == Group::SteadyState {
         return match phase {

@@ -150,6 +150,7 @@ fn what_is_wrong_is_shown_where_it_is_with_what_may_be_meant() {
         ("min_samples: 100", "in: recovery"),
         ("metric: pool.excess, eq: 0", "metric: pool.leaked, eq: 0"),
         ("lt: 30s", "lt: 30s, in: fault"),
+        ("metric: reads.recovery_time", "metric: reads.time_to_green"),
         ("metric: pool.excess, eq: 0", "metric: pool.excess, eq: 0, in: drain"),
         ("metric: pool.excess, eq: 0", "metric: server.panics, eq: 0, in: steady"),
         ("name: good", "name: bad"),
