@@ -24,7 +24,7 @@ pub enum Undo {
         /// The value of the label.
         run: String,
     },
-    /// End every process that works in this folder and remove it.
+    /// End every process that a run has started in this folder and remove it.
     Place {
         /// Its absolute path.
         folder: PathBuf,
@@ -36,7 +36,7 @@ impl fmt::Display for Undo {
         match self {
             Self::Containers { run } => write!(f, "the containers of {run}"),
             Self::Place { folder } => {
-                write!(f, "the folder {} and what works in it", folder.display())
+                write!(f, "the folder {} and what was started in it", folder.display())
             }
         }
     }

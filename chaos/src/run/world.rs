@@ -185,7 +185,9 @@ impl World {
         server: Option<&Path>,
     ) -> std::io::Result<Program> {
         let home = self.home.path();
+        let (mark, place) = self.home.mark();
         let own = [
+            (mark, place.as_os_str().to_owned()),
             ("HOME", home.as_os_str().to_owned()),
             ("XDG_DATA_HOME", home.join("data").into_os_string()),
             ("DATABASE_URL", OsString::from(self.postgres.url_via(self.front.address))),

@@ -11,7 +11,7 @@
 //! - Whatever is made here is in the journal before it is made, and struck out after it is gone. So
 //!   [`undo`] leaves nothing behind, whenever the runner was killed.
 //! - An entry names no process: a container is found by its label, a process by the folder that it
-//!   works in. Both hold of children that have lost their parent, of what is frozen, and of what an engine is
+//!   works in and its mark, which tells it from a shell that looks at the folder. Both hold of children that have lost their parent, of what is frozen, and of what an engine is
 //!   still making for a runner that is gone.
 //! - [`Postgres`] knows in which of three states its server is; a step that changes nothing is no
 //!   error, and one that makes no sense is.

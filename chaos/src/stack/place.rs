@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::processes::MARK;
 use super::remains::{blocking, clear};
 use super::{StackError, random};
 use crate::journal::{Entry, Journal, Undo};
@@ -12,7 +13,7 @@ use crate::journal::{Entry, Journal, Undo};
 const PREFIX: &str = "cmcp-";
 
 /// A fresh folder among the temporary ones, in the journal from before it is made until it is gone. Dropping it
-/// ends what works in it and removes it; that blocks for an instant, or for seconds if the system is slow.
+/// ends what was started in it and removes it; that blocks for an instant, or for seconds if the system is slow.
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
@@ -51,7 +52,13 @@ impl Place {
         &self.path
     }
 
-    /// Ends everything that works in the folder, and removes it.
+    /// The variable with which everything must be started that works in the folder, and its value. What has another
+    /// one, or none, is somebody else's and is never ended.
+    pub fn mark(&self) -> (&'static str, &Path) {
+        (MARK, &self.path)
+    }
+
+    /// Ends everything that was started in the folder, and removes it.
     ///
     /// # Errors
     ///

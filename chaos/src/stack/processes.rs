@@ -1,8 +1,10 @@
-//! Processes as `/proc` shows them: those that work in a folder.
+//! Processes as `/proc` shows them: those that a run has started in a folder.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ const POLL: Duration = Duration::from_millis(10);
 /// How long processes may take to stop or end after a signal that cannot be caught. One that waits
 /// for a slow disk does not heed it until the disk answers.
 pub(super) const UNCATCHABLE: Duration = Duration::from_secs(10);
+/// The variable that marks what a run starts in a folder; its value is the folder. Children inherit it.
+pub(super) const MARK: &str = "SCENARIOS_PLACE";
 /// What the kernel appends to the name of a folder that was removed.
 const DELETED: &str = " (deleted)";
 
@@ -29,8 +33,9 @@ pub(super) struct Process {
     stopped: bool,
 }
 
-/// All processes whose current folder is this one or below it. That holds of PostgreSQL even after its first
-/// process is gone, and the others have been handed to the system's first process.
+/// All processes that a run has started in this folder: their current folder is this one or below it, and they have
+/// its mark. That holds of PostgreSQL even after its first process is gone, and the others have been handed to the
+/// system's first process. It does not hold of a shell in which somebody looks at the folder.
 #[derive(Debug, Clone)]
 pub(super) struct Family {
     folder: PathBuf,
@@ -65,15 +70,37 @@ impl Process {
                 let cwd = cwd.to_string_lossy();
                 Path::new(cwd.strip_suffix(DELETED).unwrap_or(&cwd)).starts_with(folder)
             }
-            // Root in a container may lack the right to look into processes of others. PostgreSQL
-            // shows the folder, or the cluster's name, which is the folder's.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let name = folder.file_name().unwrap_or_default().to_string_lossy();
-                fs::read(format!("/proc/{}/cmdline", self.pid))
-                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&*name))
-            }
-            Err(_) => false,
+            // Root in a container may lack the right to look into processes of others; what they show of
+            // themselves decides.
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
         }
+    }
+
+    /// Whether a run has started it in `folder`, or something that it has started there.
+    fn is_marked(&self, folder: &Path) -> bool {
+        // In this order: a process of PostgreSQL writes its title over the environment that it began with.
+        self.inherits(folder) || self.is_postgres_of(folder)
+    }
+
+    fn inherits(&self, folder: &Path) -> bool {
+        let mark = [MARK.as_bytes(), b"=", folder.as_os_str().as_bytes()].concat();
+        fs::read(format!("/proc/{}/environ", self.pid))
+            .is_ok_and(|all| all.split(|byte| *byte == 0).any(|pair| pair == mark))
+    }
+
+    /// Whether it shows itself as a PostgreSQL with its data in `folder`: by its arguments, or by a title with the
+    /// name of the cluster, which is the folder's.
+    fn is_postgres_of(&self, folder: &Path) -> bool {
+        let Ok(line) = fs::read(format!("/proc/{}/cmdline", self.pid)) else { return false };
+        let name = folder.file_name().unwrap_or_default().as_bytes();
+        if line.starts_with(&[b"postgres: ", name, b": "].concat()) {
+            return true;
+        }
+        let mut arguments = line.split(|byte| *byte == 0);
+        let program = Path::new(OsStr::from_bytes(arguments.next().unwrap_or_default()));
+        let data = folder.join("data");
+        program.file_name() == Some(OsStr::new("postgres"))
+            && arguments.any(|argument| argument == data.as_os_str().as_bytes())
     }
 
     /// Sends a signal to this process and to no later one with the same number.
@@ -99,7 +126,7 @@ impl Process {
 }
 
 impl Family {
-    /// Those that work in `folder`, a path without links.
+    /// Those that were started in `folder`, a path without links, and marked with it.
     pub(super) fn working_in(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
     }
@@ -108,7 +135,12 @@ impl Family {
     pub(super) fn members(&self) -> Result<Vec<Process>, StackError> {
         let mut all =
             Process::all().map_err(|source| StackError::Folder { path: "/proc".into(), source })?;
-        all.retain(|process| process.works_in(&self.folder));
+        let own = ancestry(&all);
+        all.retain(|process| {
+            !own.contains(&process.pid)
+                && process.works_in(&self.folder)
+                && process.is_marked(&self.folder)
+        });
         Ok(all)
     }
 
@@ -174,6 +206,17 @@ impl Family {
     }
 }
 
+/// This process and those from which it descends; none of them is ever signalled.
+fn ancestry(all: &[Process]) -> HashSet<u32> {
+    let parent = |pid: &u32| all.iter().find(|process| process.pid == *pid).map(|it| it.parent);
+    let mut own = HashSet::new();
+    let mut next = Some(std::process::id());
+    while let Some(pid) = next.filter(|pid| own.insert(*pid)) {
+        next = parent(&pid);
+    }
+    own
+}
+
 /// Blocks this thread for about `time`. Only for threads that may block, and in `Drop`.
 pub(super) fn pause(time: Duration) {
     std::thread::park_timeout(time);
@@ -190,6 +233,7 @@ mod tests {
         let child = Command::new("sh")
             .args(["-c", "sleep 600 & wait"])
             .current_dir(folder)
+            .env(MARK, folder)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -238,5 +282,49 @@ mod tests {
         assert_eq!(family.members().unwrap().len(), 1, "and when that is gone");
         family.kill().unwrap();
         assert_eq!(family.members().unwrap(), []);
+    }
+
+    /// Only what a run has started is its own, wherever it works by then.
+    #[test]
+    fn who_looks_at_the_folder_is_no_member() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap();
+        let inside = path.join("inside");
+        fs::create_dir(&inside).unwrap();
+        let file = inside.join("file");
+        fs::write(&file, "").unwrap();
+        let start = |mark: Option<&Path>| {
+            // Its arguments have the folder's name, as those of an editor have.
+            let mut reader = Command::new("tail");
+            reader.arg("-f").arg(&file).current_dir(&inside).env_remove(MARK);
+            if let Some(mark) = mark {
+                reader.env(MARK, mark);
+            }
+            reader.stdout(Stdio::null()).spawn().unwrap()
+        };
+        let mut own = start(Some(&path));
+        let mut looking = [start(None), start(Some(&inside))];
+        let family = Family::working_in(&path);
+        let members: Vec<u32> = family.members().unwrap().iter().map(|member| member.pid).collect();
+        assert_eq!(members, [own.id()]);
+        family.kill().unwrap();
+        own.wait().unwrap();
+        for child in &mut looking {
+            assert!(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn this_process_and_its_ancestors_are_no_members() {
+        let all = Process::all().unwrap();
+        let own = ancestry(&all);
+        let this = Process::read(std::process::id()).unwrap();
+        assert!(own.contains(&this.pid) && own.contains(&this.parent));
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        assert!(!ancestry(&Process::all().unwrap()).contains(&child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|source| StackError::Interrupted { source })?
 }
 
-/// Ends everything that works in a place, and removes it. Blocks.
+/// Ends everything that was started in a place, and removes it. Blocks.
 pub(super) fn clear(folder: &Path) -> Result<(), StackError> {
     if !place::is_one(folder) {
         return Err(StackError::ForeignFolder { path: folder.to_owned() });

@@ -69,7 +69,7 @@ impl Project {
         self.folder.path().join(relative)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(SCENARIOS);
         command
             .args(arguments)

@@ -9,9 +9,8 @@ use std::time::Duration;
 use codebase_mcp::postgres::{Account, Config, Installation};
 use tokio::time::timeout;
 
-use crate::stack::StackError;
 use crate::stack::postgres::{SUPERUSER, last_lines};
-use crate::stack::random;
+use crate::stack::{Place, StackError, random};
 
 /// How long `initdb` may take: about a second, and many on a busy machine.
 const INIT: Duration = Duration::from_mins(1);
@@ -43,11 +42,12 @@ impl Programs {
 }
 
 /// Makes the cluster in its folder; returns the superuser's password.
-pub(super) async fn init(folder: &Path, programs: &Programs) -> Result<String, StackError> {
+pub(super) async fn init(place: &Place, programs: &Programs) -> Result<String, StackError> {
+    let folder = place.path();
     let (password, data) = (random::password(), folder.join("data"));
     let secret = folder.join("password");
     prepare(folder, &data, &secret, &password, programs)?;
-    let mut command = programs.command("initdb", folder);
+    let mut command = programs.command("initdb", place);
     command
         .args(["--pgdata=data", "--pwfile=password", "--auth=scram-sha-256", "--encoding=UTF8"])
         .args(["--locale=C.UTF-8", "--no-instructions", "--no-sync"])

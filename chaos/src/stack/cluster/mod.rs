@@ -47,7 +47,7 @@ impl Cluster {
         let place = Place::make("pg", 0o711, journal)?;
         let arguments = wanted.arguments();
         let mut cluster = Self { place, programs, arguments, server: None };
-        let password = make::init(cluster.place.path(), &cluster.programs).await?;
+        let password = make::init(&cluster.place, &cluster.programs).await?;
         let port = port::free()?;
         cluster.arguments.extend(make::fixed_arguments(cluster.place.path(), port));
         cluster.spawn()?;
@@ -106,7 +106,7 @@ impl Cluster {
         let (stdout, stderr) = output.map_err(|source| StackError::Folder { path: log, source })?;
         let server = self
             .programs
-            .command("postgres", self.place.path())
+            .command("postgres", &self.place)
             .args(&self.arguments)
             .stdout(stdout)
             .stderr(stderr)
@@ -162,12 +162,14 @@ fn tail(path: &Path) -> io::Result<String> {
 }
 
 impl Programs {
-    /// A program that works in `folder`, as the right user and with nothing of our environment.
-    fn command(&self, name: &str, folder: &Path) -> Command {
+    /// A program that works in `place`, as the right user and with nothing of our environment.
+    fn command(&self, name: &str, place: &Place) -> Command {
         let mut command = Command::new(self.installation.program(name));
+        let (mark, folder) = place.mark();
         command
-            .current_dir(folder)
+            .current_dir(place.path())
             .env_clear()
+            .env(mark, folder)
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
