@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use codebase_mcp::config::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
 /// How the files' names end.
@@ -29,6 +30,26 @@ pub enum Undo {
         /// Its absolute path.
         folder: PathBuf,
     },
+    /// Drop every database of codebase-mcp on a server that somebody else runs.
+    Databases {
+        /// The server, with a superuser's name and password. That is why nobody else may read a journal.
+        #[serde(with = "exposed")]
+        url: DatabaseUrl,
+    },
+}
+
+/// A URL with its password, which only the file has.
+mod exposed {
+    use super::DatabaseUrl;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(url: &DatabaseUrl, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(url.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DatabaseUrl, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
 }
 
 impl fmt::Display for Undo {
@@ -37,6 +58,12 @@ impl fmt::Display for Undo {
             Self::Containers { run } => write!(f, "the containers of {run}"),
             Self::Place { folder } => {
                 write!(f, "the folder {} and what was started in it", folder.display())
+            }
+            Self::Databases { url } => {
+                let url = url.to_string();
+                // What follows says how to connect, which nobody asks for here.
+                let server = url.split('?').next().unwrap_or_default();
+                write!(f, "the databases of codebase-mcp on {server}")
             }
         }
     }
@@ -85,7 +112,8 @@ pub struct Found {
 }
 
 impl Journal {
-    /// Begins the journal of the run `run` in `folder`, which is made if it is absent.
+    /// Begins the journal of the run `run` in `folder`, which is made if it is absent. Its owner alone may read the
+    /// file.
     pub fn open(folder: &Path, run: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let path = path_of(folder, run);
@@ -233,6 +261,24 @@ mod tests {
         found.remove().unwrap();
         found.remove().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_password_is_in_the_file_alone_which_its_owner_alone_reads() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), "run").unwrap();
+        let url = "postgres://u:secret@h:1/d?sslmode=prefer";
+        let undo = Undo::Databases { url: url.parse().unwrap() };
+        let _entry = journal.begin(undo.clone()).unwrap();
+        let found = journal.look().unwrap();
+        assert_eq!(found.open, std::slice::from_ref(&undo));
+        assert!(fs::read_to_string(&found.path).unwrap().contains(url));
+        let mode = fs::metadata(&found.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(undo.to_string(), "the databases of codebase-mcp on postgres://u:***@h:1/d");
+        assert!(!format!("{undo:?}").contains("secret"));
     }
 
     #[test]

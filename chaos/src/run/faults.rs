@@ -17,7 +17,7 @@ use crate::load::Target;
 use crate::proxy::{self, ControlError, ToxicKind, ToxicSpec};
 use crate::record::{Event, Source};
 use crate::schema::{Fate, Fault, FaultKind, Heal, Scope};
-use crate::stack::StackError;
+use crate::stack::{REGISTRY, StackError};
 
 /// A fault in force: what has to be done to undo it.
 #[derive(Debug)]
@@ -271,7 +271,7 @@ async fn terminate(
 /// Takes an exclusive lock on the table that every search reads, in the database of the first project.
 async fn lock(world: &World) -> Result<PgConnection, FaultError> {
     let options = world.postgres.options();
-    let mut registry = sessions::connect(&options.clone().database(sessions::REGISTRY)).await?;
+    let mut registry = sessions::connect(&options.clone().database(REGISTRY)).await?;
     let row = sqlx::query("SELECT database_name FROM projects ORDER BY created_at LIMIT 1");
     let row = row.fetch_optional(&mut registry).await?.ok_or(FaultError::Nothing("project"))?;
     registry.close().await?;

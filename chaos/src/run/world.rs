@@ -19,7 +19,7 @@ use crate::load::{Subject, Target};
 use crate::record::Epoch;
 use crate::report::model::Environment;
 use crate::schema::{self, Need, Scenario, ServerStart};
-use crate::stack::{Place, Postgres, Provider, StackError, Wanted};
+use crate::stack::{Databases, Place, Postgres, Provider, StackError, Wanted};
 
 /// How long a server may take to make its databases and to index the repository.
 const INDEXED: Duration = Duration::from_mins(2);
@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) target: Option<Target>,
     pub(super) front: Front,
     pub(super) postgres: Postgres,
+    /// The databases that the server makes where somebody else runs PostgreSQL; elsewhere they go with it.
+    databases: Option<Databases>,
     /// What the server's own times count from.
     pub(super) epoch: Epoch,
     /// The folder of the server and of what it indexes.
@@ -105,12 +107,18 @@ impl World {
                 "a fault stops PostgreSQL itself, which the provider `url` cannot; choose another";
             return Err(SetUpError::Missing(what.to_owned()));
         }
-        if postgres.provider() == Provider::Url {
-            refuse_foreign_index(&postgres, &scenario.target).await?;
-        }
+        let databases = match (postgres.provider(), &scenario.target) {
+            (Provider::Url, schema::Target::Server { .. }) => {
+                let claimed = Databases::claim(&postgres, journal).await;
+                Some(claimed.map_err(|error| unavailable(&error))?)
+            }
+            (Provider::Url, schema::Target::Pool { .. })
+            | (Provider::Container | Provider::Process, _) => None,
+        };
         let front = Front::start(scenario.seed, postgres.address()).await;
         let front = front.map_err(SetUpError::Failed)?;
-        let mut world = Self { target: None, front, postgres, epoch: Epoch::now(), home };
+        let epoch = Epoch::now();
+        let mut world = Self { target: None, front, postgres, databases, epoch, home };
         if !matches!(
             scenario.target,
             schema::Target::Server { start: ServerStart::DuringFault, .. }
@@ -240,7 +248,7 @@ impl World {
     /// Ends everything and removes it, in a hurry once `stop` is cancelled. What cannot be removed is still in the
     /// journal.
     pub(super) async fn take_down(self, stop: &CancellationToken) {
-        let Self { target, front, postgres, epoch: _, home } = self;
+        let Self { target, front, postgres, databases, epoch: _, home } = self;
         match &target {
             Some(Target::Server(server)) => end(server, stop).await,
             Some(Target::Pool(subject)) => {
@@ -248,15 +256,15 @@ impl World {
             }
             None => {}
         }
-        let had_server = matches!(target, Some(Target::Server(_)));
         drop(target);
         front.shut_down().await;
-        if had_server && postgres.provider() == Provider::Url {
-            let dropped = sessions::drop_index(&postgres.options()).await;
-            tracing::debug!(?dropped, "the server's databases");
-        }
-        for removed in [postgres.remove().await, home.remove().await] {
+        let dropped = match databases {
+            Some(databases) => databases.remove().await,
+            None => Ok(()),
+        };
+        for removed in [dropped, postgres.remove().await, home.remove().await] {
             if let Err(error) = removed {
+                // Whoever settles the journal tries again, and tells it.
                 tracing::debug!(%error, "left to the journal");
             }
         }
@@ -277,29 +285,6 @@ async fn end(server: &Server, stop: &CancellationToken) {
     tracing::debug!(left, "the server was asked to leave");
     if !left && server.signal(Signal::KILL).is_ok() {
         server.wait_exit(DIES).await;
-    }
-}
-
-/// A server that is given by its URL may hold somebody's index, into which a scenario must not write.
-async fn refuse_foreign_index(
-    postgres: &Postgres,
-    target: &schema::Target,
-) -> Result<(), SetUpError> {
-    if matches!(target, schema::Target::Pool { .. }) {
-        return Ok(());
-    }
-    let asked = async {
-        let mut connection = sessions::connect(&postgres.options()).await?;
-        sessions::has_index(&mut connection).await
-    };
-    match asked.await {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(SetUpError::Missing(format!(
-            "the PostgreSQL of the URL has a database {} already, into which a scenario would write; \
-             give one that has none",
-            sessions::REGISTRY
-        ))),
-        Err(error) => Err(SetUpError::failed("PostgreSQL")(&error)),
     }
 }
 

@@ -82,6 +82,38 @@ pub enum StackError {
         name: String,
     },
 
+    /// A server that is not ours has databases of codebase-mcp, which are somebody's.
+    #[error(
+        "the PostgreSQL at {address} has a database {database} of codebase-mcp already, into which a \
+         scenario would write; give one that has none, or if a run has left it, let `scenarios recover` drop it"
+    )]
+    IndexThere {
+        /// Where the server is.
+        address: String,
+        /// The first of them.
+        database: String,
+    },
+
+    /// Another run has the databases of codebase-mcp on a server that is not ours.
+    #[error(
+        "another run uses the databases of codebase-mcp on the PostgreSQL at {address}; wait until it has \
+         ended, or give another server"
+    )]
+    Claimed {
+        /// Where the server is.
+        address: String,
+    },
+
+    /// The databases that a run has made on a server that is not ours are left there.
+    #[error("the databases of codebase-mcp on the PostgreSQL at {address} were not dropped")]
+    Undropped {
+        /// Where the server is.
+        address: String,
+        /// What happened.
+        #[source]
+        source: Box<sqlx::Error>,
+    },
+
     /// It took too long until the server took a connection.
     #[error(
         "the PostgreSQL at {address} took no connection within {waited:?}; the last lines of its \
@@ -279,6 +311,8 @@ impl StackError {
                 | Self::NoUrl
                 | Self::Unreachable { .. }
                 | Self::Setting { .. }
+                | Self::IndexThere { .. }
+                | Self::Claimed { .. }
                 | Self::NoEngine { .. }
                 | Self::NoImage { .. }
                 | Self::Install(_)

@@ -2,7 +2,8 @@
 //!
 //! # Providers
 //!
-//! - `url`: a server that somebody else runs. What needs control of its process is refused.
+//! - `url`: a server that somebody else runs. What needs control of its process is refused. The databases that
+//!   codebase-mcp makes there are one run's at a time, who has claimed them.
 //! - `container`: a container of an image with pgvector. Its address changes at each start.
 //! - `process`: a child process with a cluster in a fresh folder.
 //!
@@ -19,6 +20,7 @@
 mod choose;
 mod cluster;
 mod container;
+mod databases;
 mod error;
 mod place;
 mod postgres;
@@ -35,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use choose::{Availability, probe, read_url};
 pub use container::sweep;
+pub use databases::{Databases, REGISTRY, RUNNER};
 pub use error::StackError;
 pub use place::Place;
 pub use postgres::Postgres;

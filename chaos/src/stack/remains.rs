@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::processes::{Family, pause};
-use super::{StackError, place, sweep};
+use super::{StackError, databases, place, sweep};
 use crate::journal::Undo;
 
 /// The file in which a PostgreSQL notes that it runs, in the folder of its data.
@@ -21,7 +21,7 @@ const TRIES: u32 = 5;
 /// Between two of those.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Undoes one entry of a journal. What is not there any more is undone. Bounded: about half a minute,
+/// Undoes one entry of a journal. What is not there any more is undone. Bounded: less than a minute,
 /// unless the engine or a disk hangs.
 ///
 /// # Errors
@@ -35,6 +35,7 @@ pub async fn undo(undo: &Undo) -> Result<(), StackError> {
     match undo.clone() {
         Undo::Containers { run } => sweep(&run).await,
         Undo::Place { folder } => blocking(move || clear(&folder)).await,
+        Undo::Databases { url } => databases::drop_left(&url).await,
     }
 }
 

@@ -93,6 +93,7 @@ impl Traces {
                 assert!(!volumes.is_empty());
                 Self::Container { engine, id, volumes }
             }
+            journal::Undo::Databases { url } => panic!("{url}"),
         }
     }
 

@@ -59,7 +59,7 @@ async fn who_looks_at_what_was_kept_lives_on() {
 fn place(undo: Undo) -> Option<PathBuf> {
     match undo {
         Undo::Place { folder } => Some(folder),
-        Undo::Containers { .. } => None,
+        Undo::Containers { .. } | Undo::Databases { .. } => None,
     }
 }
 

@@ -8,3 +8,4 @@ mod kept;
 mod killed;
 mod silent;
 mod support;
+mod url;
