@@ -91,7 +91,7 @@ async fn look(world: &World) -> Option<Drained> {
     };
     let asked = async {
         let mut connection = sessions::connect(&world.postgres.options()).await?;
-        sessions::count(&mut connection).await
+        sessions::count(&mut connection, &world.whose).await
     };
     let sessions = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
     let value = |name: &str| pools.get(name).copied().unwrap_or(0.0);

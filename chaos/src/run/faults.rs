@@ -243,7 +243,7 @@ fn proxy_heal(heal: Heal) -> proxy::Heal {
     }
 }
 
-/// Terminates a share of the server's sessions, at least one.
+/// Terminates a share of the sessions of what is tested, at least one.
 async fn terminate(
     world: &World,
     share: f64,
@@ -257,7 +257,7 @@ async fn terminate(
         pids.truncate(count.max(1));
         pids
     };
-    let terminated = sessions::terminate(&mut connection, choose).await?;
+    let terminated = sessions::terminate(&mut connection, &world.whose, choose).await?;
     connection.close().await?;
     let event = |pid: &i32| Event {
         at_s: now.as_secs_f64(),

@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) target: Option<Target>,
     pub(super) front: Front,
     pub(super) postgres: Postgres,
+    /// Whose sessions are counted and terminated.
+    pub(super) whose: sessions::Whose,
     /// The databases that the server makes where somebody else runs PostgreSQL; elsewhere they go with it.
     databases: Option<Databases>,
     /// What the server's own times count from.
@@ -117,8 +119,9 @@ impl World {
         };
         let front = Front::start(scenario.seed, postgres.address()).await;
         let front = front.map_err(SetUpError::Failed)?;
+        let whose = sessions::Whose::of(&scenario.target, run);
         let epoch = Epoch::now();
-        let mut world = Self { target: None, front, postgres, databases, epoch, home };
+        let mut world = Self { target: None, front, postgres, whose, databases, epoch, home };
         if !matches!(
             scenario.target,
             schema::Target::Server { start: ServerStart::DuringFault, .. }
@@ -151,7 +154,7 @@ impl World {
                 let config = schema::settings(config);
                 let config = config.map_err(|error| SetUpError::failed("the pool")(&error))?.pool;
                 let options = self.postgres.options_via(self.front.address);
-                let subject = Subject::new(sessions::POOL_NAME, config, options);
+                let subject = Subject::new(self.whose.name(), config, options);
                 let subject = subject.map_err(|error| SetUpError::failed("the pool")(&error))?;
                 let ready = subject.pool().ready().await;
                 ready.map_err(|error| SetUpError::failed("the pool")(&error))?;
@@ -248,7 +251,7 @@ impl World {
     /// Ends everything and removes it, in a hurry once `stop` is cancelled. What cannot be removed is still in the
     /// journal.
     pub(super) async fn take_down(self, stop: &CancellationToken) {
-        let Self { target, front, postgres, databases, epoch: _, home } = self;
+        let Self { target, front, postgres, whose: _, databases, epoch: _, home } = self;
         match &target {
             Some(Target::Server(server)) => end(server, stop).await,
             Some(Target::Pool(subject)) => {

@@ -25,6 +25,21 @@ expect:
   always: [{ metric: server.panics, eq: 0 }]
 ";
 
+/// All sessions of a pool are ended.
+const TERMINATED: &str = r"schema: resilience/v1
+name: terminated
+summary: All sessions of a pool are ended
+environment: { pool: { config: { pool.min_size: '2' } } }
+phases: { warmup: 200ms, steady: 500ms, fault: auto, recovery: 1s }
+load:
+  - { id: reads, op: pool.query, model: open, rate: 50/s, timeout: 5s }
+faults:
+  - { id: cut, kind: postgres.terminate }
+expect:
+  always: [{ metric: pool.excess, eq: 0 }]
+  sometimes: [{ event: postgres.session_terminated }]
+";
+
 /// The PostgreSQL of somebody else.
 struct Theirs {
     postgres: Postgres,
@@ -168,4 +183,18 @@ async fn two_servers_on_one_postgresql_exclude_each_other() {
     send(first.id().unwrap(), Signal::INT);
     assert_eq!(Project::ended(first).await.code, Some(130));
     assert_eq!(theirs.databases().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn sessions_of_others_outlive_the_sessions_of_a_pool() {
+    let (theirs, project) = (Theirs::start().await, Project::with(&[("terminated", TERMINATED)]));
+    let mut maker = theirs.connect(|options| options).await;
+    sqlx::raw_sql("CREATE DATABASE codebase_mcp_registry").execute(&mut maker).await.unwrap();
+    let mut server = theirs.connect(|options| options.database("codebase_mcp_registry")).await;
+    let mut pool = theirs.connect(|options| options.application_name("scenario other-7")).await;
+    let ended = project.run(&["terminated", "--provider", "url", "--url", &theirs.url()]).await;
+    assert_eq!(ended.code, Some(0));
+    server.ping().await.unwrap();
+    pool.ping().await.unwrap();
+    assert_eq!(theirs.databases().await, ["codebase_mcp_registry"]);
 }
