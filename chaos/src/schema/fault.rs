@@ -375,6 +375,8 @@ impl FaultKind {
             Self::PostgresTerminate { .. } => "postgres.session_terminated",
             Self::PostgresLock {} => "pool.wait.long",
             Self::ServerTerminate {} | Self::ServerLeave {} => "server.exited",
+            // It is told only by a server that is asked to stop meanwhile.
+            Self::ServerStall {} => "session.unread",
             Self::Noop {} => return None,
         })
     }
