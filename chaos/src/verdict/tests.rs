@@ -203,10 +203,10 @@ fn events_that_were_not_kept_are_no_proof_of_their_absence() {
     let mut full = outage(Duration::from_secs(20));
     full.lost.events = 3;
     for (event, verdict) in [
-        ("event: proxy.connection_closed, min: 1", Verdict::Pass),
-        ("event: proxy.connection_closed, min: 1, max: 1", Verdict::Inconclusive),
-        ("event: proxy.connection_closed, min: 2", Verdict::Inconclusive),
-        ("event: proxy.connection_closed, max: 0", Verdict::Fail),
+        ("event: proxy.connection_cut, min: 1", Verdict::Pass),
+        ("event: proxy.connection_cut, min: 1, max: 1", Verdict::Inconclusive),
+        ("event: proxy.connection_cut, min: 2", Verdict::Inconclusive),
+        ("event: proxy.connection_cut, max: 0", Verdict::Fail),
     ] {
         let occurs = scenario(&format!("expect:\n  occurs: [{{ {event} }}]\n{BITES}"));
         assert_eq!(judge(&occurs, &full, MILLI)[0].verdict, verdict, "{event}");

@@ -150,7 +150,6 @@ fn what_is_wrong_is_shown_where_it_is_with_what_may_be_meant() {
         ("min_samples: 100", "in: recovery"),
         ("metric: pool.excess, eq: 0", "metric: pool.leaked, eq: 0"),
         ("lt: 30s", "lt: 30s, in: fault"),
-        ("metric: reads.recovery_time", "metric: reads.time_to_green"),
         ("metric: pool.excess, eq: 0", "metric: pool.excess, eq: 0, in: drain"),
         ("metric: pool.excess, eq: 0", "metric: server.panics, eq: 0, in: steady"),
         ("name: good", "name: bad"),
@@ -234,6 +233,18 @@ fn a_budget_has_room_for_the_phases() {
     let rule = "good.yaml:28:17: the budget is 32s, and the phases alone take 33s\n";
     assert!(told.starts_with(rule), "{told}");
     assert_eq!(changed("wall: 90s", "wall: 33s"), "");
+}
+
+#[test]
+fn only_answers_about_health_tell_it() {
+    for time in ["time_to_red", "time_to_green"] {
+        let told = changed("reads.recovery_time", &format!("reads.{time}"));
+        let rule = format!(
+            "good.yaml:25:7: `reads.{time}` is what answers say of the health of pools; name a load of `health` or `pool.health`\n"
+        );
+        assert!(told.starts_with(&rule), "{told}");
+        assert_eq!(changed("reads.recovery_time", &format!("health.{time}")), "");
+    }
 }
 
 #[test]
