@@ -210,12 +210,13 @@ impl<T, S, W> State<T, S, W> {
         self.promising(now) > 0 || (due && self.opening() == 0)
     }
 
-    /// Whether nothing has been heard from the database for a while, and every connection is lent, so that
-    /// none can be asked.
+    /// Whether nothing has been heard from the database for a while, or since a check that nobody answered, and every
+    /// connection is lent, so that none can be asked.
     pub(super) fn is_in_the_dark(&self, now: Instant) -> bool {
         let silence = now.saturating_duration_since(self.alive_at);
         let all_lent = self.in_use > 0 && self.idle.is_empty() && self.checking == 0;
-        all_lent && self.opening() == 0 && silence >= self.config.probe_interval
+        let long = silence >= self.config.probe_interval || self.is_unheard();
+        all_lent && self.opening() == 0 && long
     }
 
     /// Whether somebody waits behind an attempt that takes too long.

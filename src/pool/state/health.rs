@@ -1,10 +1,11 @@
 //! The phase of the pool: the one place where it changes, and what it is decided from.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Care, Event, Order, State};
+use super::{Care, Event, Order, Outage, State};
 use crate::pool::error::ErrorClass;
 use crate::pool::phase::{Health, HealthReason, Phase, Signals};
 
@@ -30,7 +31,17 @@ pub(super) struct Condition {
     failed_at: Option<Instant>,
     /// Since when too few connections are usable.
     short_since: Option<Instant>,
+    /// The last check that nobody answered, if nothing had been heard since it began.
+    unanswered: Option<Unanswered>,
     peaks: Peaks,
+}
+
+/// A check without an answer.
+#[derive(Debug, Clone, Copy)]
+struct Unanswered {
+    began: Instant,
+    /// When it was over.
+    noticed: Instant,
 }
 
 impl Condition {
@@ -41,6 +52,7 @@ impl Condition {
             mending: true,
             failed_at: None,
             short_since: None,
+            unanswered: None,
             peaks: Peaks::default(),
         }
     }
@@ -61,6 +73,33 @@ impl<T, S, W> State<T, S, W> {
         self.condition.failed_at = Some(now);
         self.suspect(before);
         self.assess(now);
+    }
+
+    /// A check of a connection that began at `began` ended without an answer.
+    pub(super) fn unanswered(&mut self, began: Instant, now: Instant) {
+        if self.alive_at < began && !self.is_unheard() {
+            self.condition.unanswered = Some(Unanswered { began, noticed: now });
+        }
+    }
+
+    /// Whether a check had no answer, and neither another connection nor a new one has been heard of since it began.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.condition.unanswered.is_some_and(|check| self.alive_at < check.began)
+    }
+
+    /// Whether the database says nothing any more. What is lent may then be as dead, though nobody can ask it.
+    fn is_silent(&self, now: Instant) -> bool {
+        let full = |outage: &Arc<Outage>| outage.cause.class() == ErrorClass::Capacity;
+        let old = |check: Unanswered| now.saturating_duration_since(check.noticed) >= REPLACING;
+        self.is_unheard()
+            && self.condition.unanswered.is_some_and(old)
+            && !self.outage.as_ref().is_some_and(full)
+    }
+
+    /// Connections that can serve, as far as is known.
+    fn serving(&self, now: Instant) -> u32 {
+        let lent = if self.is_silent(now) { self.in_use } else { 0 };
+        self.usable() - lent
     }
 
     /// Has every idle connection probed that was proven before `before`.
@@ -90,7 +129,8 @@ impl<T, S, W> State<T, S, W> {
 
     /// The dialer is about to connect.
     pub(super) fn attempting(&mut self, now: Instant) {
-        if self.condition.phase == Phase::Unhealthy {
+        // Where nothing answers, beginning to connect is no recovery yet.
+        if self.condition.phase == Phase::Unhealthy && !self.is_silent(now) {
             let (_, reason) = self.signals(now).verdict();
             self.enter(Phase::Recovering, reason);
         }
@@ -99,7 +139,7 @@ impl<T, S, W> State<T, S, W> {
     /// Decides the phase anew. Called after everything that can change it, and once a tick for what
     /// changes by the passing of time.
     pub(super) fn assess(&mut self, now: Instant) {
-        let whole = self.usable() >= self.config.min_size;
+        let whole = self.serving(now) >= self.config.min_size;
         if whole && std::mem::take(&mut self.condition.mending) {
             // Made whole: what went wrong before is over.
             self.condition.failed_at = None;
@@ -160,7 +200,7 @@ impl<T, S, W> State<T, S, W> {
     }
 
     fn signals(&mut self, now: Instant) -> Signals {
-        let (usable, min_size) = (self.usable(), self.config.min_size);
+        let (usable, min_size) = (self.serving(now), self.config.min_size);
         if usable * 10 >= min_size * 8 {
             self.condition.short_since = None;
         } else {

@@ -238,13 +238,16 @@ impl<T, S, W> State<T, S, W> {
 
     /// A connection failed the check of its borrower, who never had it.
     pub(super) fn rejected(&mut self, slot: Box<Slot<T>>, reason: CloseReason, now: Instant) {
-        if self.seats.vacate(&slot).is_none() {
+        let Some(holder) = self.seats.vacate(&slot) else {
             self.orders.push(Order::Forget(slot));
             return;
-        }
+        };
         self.counters.acquired.add(u64::MAX);
         self.in_use -= 1;
         self.dismiss(slot, reason);
+        if reason == CloseReason::CheckTimedOut {
+            self.unanswered(holder.since, now);
+        }
         if reason.implicates_others() {
             self.failed(now, now);
         }
@@ -327,6 +330,9 @@ impl<T, S, W> State<T, S, W> {
             }
             Err(reason) => {
                 self.dismiss(slot, reason);
+                if reason == CloseReason::CheckTimedOut {
+                    self.unanswered(began, now);
+                }
                 if reason.implicates_others() {
                     self.failed(began, now);
                 }

@@ -471,6 +471,52 @@ fn a_pool_that_cannot_start_is_unhealthy_after_three_attempts() {
     assert!(bench.state.start_failed());
 }
 
+/// A pool with `min_size` 2 whose one idle connection does not answer its probe, while two others are lent.
+fn with_an_unanswered_probe() -> Bench {
+    let mut bench = Bench::in_use(Config { min_size: 2, max_size: 6, ..config() }, 4);
+    bench.give_back(Fitness::Fit);
+    bench.pass(Duration::from_millis(100));
+    bench.give_back(Fitness::Unfit(CloseReason::Broken));
+    let cared = bench.orders().into_iter().find_map(|order| {
+        let Order::Care(slot, Care::Probe) = order else { return None };
+        Some(slot)
+    });
+    let began = bench.now;
+    bench.pass(Duration::from_secs(1));
+    let served =
+        bench.state.cared(cared.unwrap(), Err(CloseReason::CheckTimedOut), began, bench.now);
+    bench.keep(served);
+    assert_eq!(bench.state.phase(), Phase::Degraded);
+    assert_eq!(bench.state.gauges().in_use, 2);
+    bench
+}
+
+#[test]
+fn leases_do_not_keep_a_pool_healthy_whose_database_has_gone_silent() {
+    let mut bench = with_an_unanswered_probe();
+    bench.pass(Duration::from_millis(499));
+    bench.state.assess(bench.now);
+    assert_eq!(bench.state.phase(), Phase::Degraded, "an answer may be on its way");
+    bench.pass(Duration::from_millis(1));
+    bench.state.assess(bench.now);
+    assert_eq!(bench.state.phase(), Phase::Unhealthy);
+    let attempt = bench.permission(OpenReason::Probe);
+    assert_eq!(bench.state.phase(), Phase::Unhealthy, "trying is no recovery");
+    bench.pass(Duration::from_secs(1));
+    bench.opened(attempt, 7);
+    assert_eq!(bench.state.phase(), Phase::Healthy);
+}
+
+#[test]
+fn an_answer_after_the_check_began_vouches_for_the_leases() {
+    let mut bench = with_an_unanswered_probe();
+    let attempt = bench.permission(OpenReason::Probe);
+    bench.opened(attempt, 7);
+    bench.pass(Duration::from_secs(1));
+    bench.state.assess(bench.now);
+    assert_ne!(bench.state.phase(), Phase::Unhealthy);
+}
+
 #[test]
 fn a_moment_without_the_minimum_is_not_unhealthy() {
     let mut bench = Bench::in_use(config(), 1);
