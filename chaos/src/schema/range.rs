@@ -8,6 +8,8 @@ use crate::seed;
 
 /// What is drawn is a whole number of these parts of the unit in which the lower end is written.
 const STEP: f64 = 0.001;
+/// Times in these units are drawn whole, as some settings know no parts of them.
+const WHOLE: [&str; 2] = ["ms", "us"];
 
 /// Two amounts of the same kind, both of which can be drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,8 +79,9 @@ impl Range {
         }
         let (unit, size) = written_unit(ends[0]);
         let numbers = [from, to].map(|amount| amount.value / size);
-        let whole = from.unit == Unit::Count && numbers.iter().all(|number| number.fract() == 0.0);
-        let step = if whole { 1.0 } else { STEP };
+        let undivided = matches!(from.unit, Unit::Count | Unit::Size) || WHOLE.contains(&unit);
+        let whole = numbers.iter().all(|number| number.fract() == 0.0);
+        let step = if undivided && whole { 1.0 } else { STEP };
         Ok(Self { text, ends: ends.map(str::to_owned), numbers, unit, step })
     }
 
@@ -137,11 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_drawn_whole_and_both_ends_are_among_them() {
-        let mut seen: Vec<_> = (0..100).map(|seed| range("2..4").draw("size", seed)).collect();
-        seen.sort();
-        seen.dedup();
-        assert_eq!(seen, ["2", "3", "4"]);
+    fn what_has_no_parts_is_drawn_whole_and_both_ends_are_among_it() {
+        for (text, values) in [
+            ("2..4", ["2", "3", "4"]),
+            ("9ms..11ms", ["10ms", "11ms", "9ms"]),
+            ("998us..1ms", ["1000us", "998us", "999us"]),
+            ("1KiB..3KiB", ["1KiB", "2KiB", "3KiB"]),
+        ] {
+            let mut seen: Vec<_> = (0..100).map(|seed| range(text).draw("size", seed)).collect();
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen, values);
+        }
         assert_eq!(range("7s..7s").draw("outage", 1), "7s");
     }
 
