@@ -149,6 +149,7 @@ impl From<ProjectError> for ToolError {
             ProjectError::Acquire(error) => error.into(),
             ProjectError::Database(error) => error.into(),
             ProjectError::DatabaseName { .. }
+            | ProjectError::Closing
             | ProjectError::Migrate(_)
             | ProjectError::Pool(_) => {
                 tracing::error!(error = %error, "a project could not be opened");

@@ -71,7 +71,7 @@ pub enum HealthReason {
 /// What the rules look at.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signals {
-    /// Connections that can serve: idle, in use, or being checked.
+    /// Connections that can serve: idle, being checked, or in use unless the database has gone silent.
     pub(super) usable: u32,
     /// How many there should be at least.
     pub(super) min_size: u32,

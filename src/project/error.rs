@@ -22,6 +22,9 @@ pub enum ProjectError {
         /// The project.
         project: String,
     },
+    /// The server stops.
+    #[error("the server is stopping; ask again when it runs again")]
+    Closing,
     /// A pool cannot be made.
     #[error(transparent)]
     Pool(#[from] ConfigError),
@@ -42,7 +45,9 @@ impl ProjectError {
         match self {
             Self::Acquire(error) => error.public(),
             Self::Database(error) => public_statement_error(error),
-            Self::NotFound { .. } | Self::DatabaseName { .. } | Self::Pool(_) => self.to_string(),
+            Self::NotFound { .. } | Self::DatabaseName { .. } | Self::Closing | Self::Pool(_) => {
+                self.to_string()
+            }
             Self::Migrate(
                 MigrateError::Failed { .. }
                 | MigrateError::Denied { .. }

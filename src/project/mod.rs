@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sqlx::postgres::PgConnectOptions;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use error::ProjectError;
@@ -49,6 +50,8 @@ pub struct Projects {
     opening: tokio::sync::Mutex<()>,
     /// Held for moments only, so that whoever looks at the pools waits for no database.
     open: Mutex<Open>,
+    /// Ends the opening of a project, which waits for its database as long as a migration may take.
+    closing: CancellationToken,
 }
 
 /// The open projects, and what their pools are made with.
@@ -75,7 +78,8 @@ impl Projects {
         let registry = open_pool("registry", &server, &pool_config, &registry_name)?;
         migrated(&registry, Schema::Registry).await?;
         let open = Mutex::new(Open { pool_config, projects: BTreeMap::new() });
-        Ok(Self { server, registry, opening: tokio::sync::Mutex::new(()), open })
+        let (opening, closing) = (tokio::sync::Mutex::new(()), CancellationToken::new());
+        Ok(Self { server, registry, opening, open, closing })
     }
 
     /// The pool of the registry's database.
@@ -144,8 +148,9 @@ impl Projects {
     /// Closes every pool, all at once, so that their limits do not add up. After a dropped future the pools close by
     /// themselves as their leases end.
     pub async fn shutdown(&self) {
+        self.closing.cancel();
         let projects = async {
-            // A project that is being opened is among them, or fails without its registry.
+            // A project that is being opened is among them, or is given up.
             let _opening = self.opening.lock().await;
             let projects = self.open.lock().projects.clone();
             let closing = projects.values().map(|project| project.pool.shutdown());
@@ -181,7 +186,10 @@ impl Projects {
         let config = self.open.lock().pool_config.clone();
         let title = format!("project {}", row.name);
         let pool = open_pool(&title, &self.server, &config, &name)?;
-        migrated(&pool, Schema::Project).await?;
+        tokio::select! {
+            migrated = migrated(&pool, Schema::Project) => migrated?,
+            () = self.closing.cancelled() => return Err(ProjectError::Closing),
+        }
         let ProjectRow { id, name, database_name } = row;
         let project = Project { id, name, database_name, pool };
         let mut open = self.open.lock();

@@ -26,7 +26,7 @@ const INDEXED: Duration = Duration::from_mins(2);
 /// How long a server may take to answer the handshake, for which it needs nothing but itself.
 const GREETS: Duration = Duration::from_secs(20);
 /// How long a server may take to leave at the end: what it promises, and a little more.
-const LEAVES: Duration = Duration::from_secs(35);
+const LEAVES: Duration = Duration::from_secs(45);
 /// The same after an interrupt.
 const LEAVES_HURRIED: Duration = Duration::from_secs(5);
 /// How long the kernel may take to end a server that was killed.

@@ -3,10 +3,11 @@
 use crate::proxy::DecisionKind;
 
 /// Events of the server's log, by their field `event`, with their other fields.
-const SERVER: [(&str, &[&str]); 27] = [
+const SERVER: [(&str, &[&str]); 28] = [
     ("config.needs_restart", &["key", "running", "read"]),
     ("config.reload_failed", &["error"]),
     ("config.reloaded", &["origin", "applied"]),
+    ("jobs.unfinished", &[]),
     ("pool.acquire.failed", &["location", "waited_ms", "error"]),
     ("pool.acquired", &["connection.id", "location", "waited_ms"]),
     ("pool.clock.leapt", &["by_ms"]),
@@ -36,12 +37,14 @@ const SERVER: [(&str, &[&str]); 27] = [
 const OF_LOG: [&str; 4] = ["level", "message", "target", "timestamp"];
 
 /// Those of [`SERVER`] and [`RUNNER`] that are told also where nothing is broken.
-const ORDINARY: [&str; 10] = [
+const ORDINARY: [&str; 12] = [
     "config.needs_restart",
     "config.reload_failed",
     "config.reloaded",
     "pool.acquired",
     "pool.closed",
+    "pool.connection.adopted",
+    "pool.connection.closed",
     "pool.connection.opened",
     "pool.health.green",
     "pool.phase.changed",

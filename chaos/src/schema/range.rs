@@ -8,8 +8,10 @@ use crate::seed;
 
 /// What is drawn is a whole number of these parts of the unit in which the lower end is written.
 const STEP: f64 = 0.001;
-/// Times in these units are drawn whole, as some settings know no parts of them.
-const WHOLE: [&str; 2] = ["ms", "us"];
+/// What is written in these units is drawn whole, as some settings know no parts of them.
+const WHOLE: [&str; 3] = ["ms", "us", "B"];
+/// Bytes are drawn in such steps where both ends are, as the proxy's bandwidth counts in them.
+const KILOBYTE: f64 = 1000.0;
 
 /// Two amounts of the same kind, both of which can be drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,11 +79,21 @@ impl Range {
         if from.value > to.value {
             return Err(RangeError::Reversed { text });
         }
-        let (unit, size) = written_unit(ends[0]);
-        let numbers = [from, to].map(|amount| amount.value / size);
-        let undivided = matches!(from.unit, Unit::Count | Unit::Size) || WHOLE.contains(&unit);
+        // No size has parts of a byte, however it is written.
+        let (unit, size) = if from.unit == Unit::Size { ("B", 1.0) } else { written_unit(ends[0]) };
+        // A division leaves its last bit beside the whole number that is written.
+        let nearest = |number: f64| {
+            if (number - number.round()).abs() < 1e-6 { number.round() } else { number }
+        };
+        let numbers = [from, to].map(|amount| nearest(amount.value / size));
+        let undivided = from.unit == Unit::Count || WHOLE.contains(&unit);
         let whole = numbers.iter().all(|number| number.fract() == 0.0);
-        let step = if undivided && whole { 1.0 } else { STEP };
+        let kilobytes = unit == "B" && numbers.iter().all(|number| number % KILOBYTE == 0.0);
+        let step = match (undivided && whole, kilobytes) {
+            (_, true) => KILOBYTE,
+            (true, false) => 1.0,
+            (false, false) => STEP,
+        };
         Ok(Self { text, ends: ends.map(str::to_owned), numbers, unit, step })
     }
 
@@ -145,7 +157,8 @@ mod tests {
             ("2..4", ["2", "3", "4"]),
             ("9ms..11ms", ["10ms", "11ms", "9ms"]),
             ("998us..1ms", ["1000us", "998us", "999us"]),
-            ("1KiB..3KiB", ["1KiB", "2KiB", "3KiB"]),
+            ("1023B..1.0009765625KiB", ["1023B", "1024B", "1025B"]),
+            ("8000B..10000B", ["10000B", "8000B", "9000B"]),
         ] {
             let mut seen: Vec<_> = (0..100).map(|seed| range(text).draw("size", seed)).collect();
             seen.sort();

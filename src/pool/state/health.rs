@@ -33,6 +33,8 @@ pub(super) struct Condition {
     short_since: Option<Instant>,
     /// The last check that nobody answered, if nothing had been heard since it began.
     unanswered: Option<Unanswered>,
+    /// Whether the database says nothing any more, as of the last assessment.
+    silent: bool,
     peaks: Peaks,
 }
 
@@ -53,6 +55,7 @@ impl Condition {
             failed_at: None,
             short_since: None,
             unanswered: None,
+            silent: false,
             peaks: Peaks::default(),
         }
     }
@@ -87,19 +90,22 @@ impl<T, S, W> State<T, S, W> {
         self.condition.unanswered.is_some_and(|check| self.alive_at < check.began)
     }
 
-    /// Whether the database says nothing any more. What is lent may then be as dead, though nobody can ask it.
+    /// Whether the database says nothing any more: it was asked by a new connection too, and that had no answer, not
+    /// even that it is refused. What is lent may then be as dead, though nobody can ask it.
     fn is_silent(&self, now: Instant) -> bool {
-        let full = |outage: &Arc<Outage>| outage.cause.class() == ErrorClass::Capacity;
         let old = |check: Unanswered| now.saturating_duration_since(check.noticed) >= REPLACING;
+        let answered = |outage: &Arc<Outage>| outage.cause.class() != ErrorClass::Transient;
+        // A full pool asks when a place is free.
+        let asked = self.opening() > 0 || self.outage.is_some();
         self.is_unheard()
             && self.condition.unanswered.is_some_and(old)
-            && !self.outage.as_ref().is_some_and(full)
+            && asked
+            && !self.outage.as_ref().is_some_and(answered)
     }
 
     /// Connections that can serve, as far as is known.
-    fn serving(&self, now: Instant) -> u32 {
-        let lent = if self.is_silent(now) { self.in_use } else { 0 };
-        self.usable() - lent
+    fn serving(&self) -> u32 {
+        self.usable() - if self.condition.silent { self.in_use } else { 0 }
     }
 
     /// Has every idle connection probed that was proven before `before`.
@@ -130,7 +136,7 @@ impl<T, S, W> State<T, S, W> {
     /// The dialer is about to connect.
     pub(super) fn attempting(&mut self, now: Instant) {
         // Where nothing answers, beginning to connect is no recovery yet.
-        if self.condition.phase == Phase::Unhealthy && !self.is_silent(now) {
+        if self.condition.phase == Phase::Unhealthy && !self.condition.silent {
             let (_, reason) = self.signals(now).verdict();
             self.enter(Phase::Recovering, reason);
         }
@@ -139,7 +145,8 @@ impl<T, S, W> State<T, S, W> {
     /// Decides the phase anew. Called after everything that can change it, and once a tick for what
     /// changes by the passing of time.
     pub(super) fn assess(&mut self, now: Instant) {
-        let whole = self.serving(now) >= self.config.min_size;
+        self.condition.silent = self.is_silent(now);
+        let whole = self.serving() >= self.config.min_size;
         if whole && std::mem::take(&mut self.condition.mending) {
             // Made whole: what went wrong before is over.
             self.condition.failed_at = None;
@@ -187,7 +194,7 @@ impl<T, S, W> State<T, S, W> {
         }
         debug_assert!(to.may_follow(from), "{from} must not become {to}");
         self.condition.mending |= to == Phase::Unhealthy;
-        let (usable, max_size) = (self.usable(), self.config.max_size);
+        let (usable, max_size) = (self.serving(), self.config.max_size);
         self.orders.push(Order::Tell(Event::Moved { from, to, reason, usable, max_size }));
     }
 
@@ -200,7 +207,7 @@ impl<T, S, W> State<T, S, W> {
     }
 
     fn signals(&mut self, now: Instant) -> Signals {
-        let (usable, min_size) = (self.serving(now), self.config.min_size);
+        let (usable, min_size) = (self.serving(), self.config.min_size);
         if usable * 10 >= min_size * 8 {
             self.condition.short_since = None;
         } else {

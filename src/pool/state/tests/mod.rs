@@ -36,6 +36,11 @@ fn broken() -> Arc<OpenError> {
     Arc::new(OpenError::TimedOut { limit: Duration::from_secs(1) })
 }
 
+/// What the server refuses by its word.
+fn refused() -> Arc<OpenError> {
+    Arc::new(OpenError::Failed(sqlx::Error::Configuration("refused".into())))
+}
+
 impl Bench {
     fn new(config: Config) -> Self {
         let now = Instant::now();
@@ -472,8 +477,8 @@ fn a_pool_that_cannot_start_is_unhealthy_after_three_attempts() {
 }
 
 /// A pool with `min_size` 2 whose one idle connection does not answer its probe, while two others are lent.
-fn with_an_unanswered_probe() -> Bench {
-    let mut bench = Bench::in_use(Config { min_size: 2, max_size: 6, ..config() }, 4);
+fn with_an_unanswered_probe(max_size: u32) -> Bench {
+    let mut bench = Bench::in_use(Config { min_size: 2, max_size, ..config() }, 4);
     bench.give_back(Fitness::Fit);
     bench.pass(Duration::from_millis(100));
     bench.give_back(Fitness::Unfit(CloseReason::Broken));
@@ -493,13 +498,15 @@ fn with_an_unanswered_probe() -> Bench {
 
 #[test]
 fn leases_do_not_keep_a_pool_healthy_whose_database_has_gone_silent() {
-    let mut bench = with_an_unanswered_probe();
+    let mut bench = with_an_unanswered_probe(6);
+    let attempt = bench.permission(OpenReason::Probe);
     bench.pass(Duration::from_millis(499));
     bench.state.assess(bench.now);
     assert_eq!(bench.state.phase(), Phase::Degraded, "an answer may be on its way");
     bench.pass(Duration::from_millis(1));
     bench.state.assess(bench.now);
     assert_eq!(bench.state.phase(), Phase::Unhealthy);
+    bench.now = bench.fail_to_open(attempt).retry_at;
     let attempt = bench.permission(OpenReason::Probe);
     assert_eq!(bench.state.phase(), Phase::Unhealthy, "trying is no recovery");
     bench.pass(Duration::from_secs(1));
@@ -509,12 +516,31 @@ fn leases_do_not_keep_a_pool_healthy_whose_database_has_gone_silent() {
 
 #[test]
 fn an_answer_after_the_check_began_vouches_for_the_leases() {
-    let mut bench = with_an_unanswered_probe();
+    let mut bench = with_an_unanswered_probe(6);
     let attempt = bench.permission(OpenReason::Probe);
     bench.opened(attempt, 7);
     bench.pass(Duration::from_secs(1));
     bench.state.assess(bench.now);
     assert_ne!(bench.state.phase(), Phase::Unhealthy);
+}
+
+#[test]
+fn a_full_pool_that_cannot_ask_is_not_called_silent() {
+    let mut bench = with_an_unanswered_probe(4);
+    assert!(matches!(bench.dial(), Dial::Rest), "the lost ones still have their places");
+    bench.pass(Duration::from_secs(1));
+    bench.state.assess(bench.now);
+    assert_eq!(bench.state.phase(), Phase::Degraded);
+}
+
+#[test]
+fn a_server_that_refuses_is_not_silent() {
+    let mut bench = with_an_unanswered_probe(6);
+    let attempt = bench.permission(OpenReason::Probe);
+    bench.state.open_failed(attempt, refused(), 0.5, bench.now);
+    bench.pass(Duration::from_secs(1));
+    bench.state.assess(bench.now);
+    assert_eq!(bench.state.phase(), Phase::Degraded);
 }
 
 #[test]
