@@ -4,7 +4,7 @@ use crate::support::{Shortened, assert_breaks, assert_passes};
 
 #[test]
 fn concurrent_acquire_sees_a_line_that_turns_callers_away() {
-    let scenario = Shortened::new("concurrent-acquire", "{ steady: 2s, drain: 2s }");
+    let scenario = Shortened::new("concurrent-acquire", "{ steady: 2s, recovery: 6s, drain: 2s }");
     assert_passes(&scenario.run(&[]));
     let turned_away = scenario.run(&["config.pool.max_waiting=50"]);
     assert_breaks(&turned_away, &["tasks.ok = 100 in steady"]);
