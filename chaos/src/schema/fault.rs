@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::amount::{Amount, Time, Unit};
 use super::place;
-use super::raw::{Mapping, Scalar};
+use super::scalar::{Mapping, Scalar};
 
 /// A fault that can be carried out, with its parameters.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

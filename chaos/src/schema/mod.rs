@@ -18,6 +18,7 @@ mod params;
 mod place;
 mod range;
 mod raw;
+mod scalar;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -274,7 +275,7 @@ pub struct FaultFile {
     pub kind: String,
     /// Who feels it.
     pub blast: String,
-    with: raw::Mapping,
+    with: scalar::Mapping,
 }
 
 impl FaultFile {

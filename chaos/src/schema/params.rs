@@ -9,7 +9,7 @@ use super::amount::Amount;
 use super::error::Wrong;
 use super::place::{Position, Step, locate};
 use super::range::Range;
-use super::raw::Mapping;
+use super::scalar::Mapping;
 
 /// The most parameters that are drawn: all combinations of their ends are checked.
 const MAX_DRAWN: usize = 6;

@@ -7,6 +7,7 @@ use codebase_mcp::config::{self, Config, ConfigErrors, Environment, Place};
 
 use super::super::error::{Problem, Wrong};
 use super::super::place::Step;
+use super::super::scalar::Mapping;
 use super::super::{Target, nearest, raw};
 use super::{Check, texts};
 
@@ -67,7 +68,7 @@ struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    fn new(written: &raw::Mapping, overrides: &'a BTreeMap<String, String>) -> Self {
+    fn new(written: &Mapping, overrides: &'a BTreeMap<String, String>) -> Self {
         let mut all = texts(written);
         all.extend(overrides.clone());
         Self { all, overrides }

@@ -22,6 +22,7 @@ use super::fault::{KindError, Part};
 use super::params::{Misplaced, Params, Values};
 use super::place::{Position, Step, locate, told};
 use super::raw;
+use super::scalar::Mapping;
 use super::{Fault, FaultFile, FaultKind, Need, Overrides, Scenario, Source, Target, events};
 use crate::record::Phase;
 use crate::report::model::Verdict;
@@ -222,7 +223,7 @@ fn in_budget(check: &mut Check<'_>, budget: Option<&raw::Budget>, phases: &[(Pha
     }
 }
 
-fn texts(mapping: &raw::Mapping) -> BTreeMap<String, String> {
+fn texts(mapping: &Mapping) -> BTreeMap<String, String> {
     mapping.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 

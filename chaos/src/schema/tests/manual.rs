@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::manual::{first_column, has_word, manual, quoted, table, written};
 use crate::report::model::Verdict;
-use crate::schema::raw::{Mapping, Scalar};
+use crate::schema::scalar::{Mapping, Scalar};
 
 fn names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> BTreeSet<String> {
     names.into_iter().map(|name| name.as_ref().to_owned()).collect()

@@ -54,7 +54,7 @@ fn every_event_that_is_advised_is_known_and_proves_something() {
         _ => "{}",
     };
     for kind in KINDS {
-        let with: raw::Mapping = serde_yaml::from_str(with(kind)).unwrap();
+        let with: scalar::Mapping = serde_yaml::from_str(with(kind)).unwrap();
         let read = FaultKind::read(kind, &with).unwrap();
         match read.proof() {
             Some(event) => {
