@@ -79,6 +79,12 @@ fn describe(scenario: &Scenario) -> String {
     if let Some(budget) = scenario.budget {
         put(&mut text, format_args!("  budget: {} in all\n", shown(budget)));
     }
+    if !scenario.objectives.is_empty() {
+        text.push_str("\nbaseline\n");
+    }
+    for objective in &scenario.objectives {
+        put(&mut text, format_args!("  {objective}\n"));
+    }
     text
 }
 

@@ -79,6 +79,10 @@ pub struct Report {
     /// `None` where it came to no value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured: BTreeMap<String, Option<f64>>,
+    /// What this run has measured of all that is compared with a baseline, in seconds, by the objective's text, such
+    /// as `reads.latency.p50 in steady`; `None` where there was too little data.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub objectives: BTreeMap<String, Option<f64>>,
     /// The runs of a repeat, in a report on what they promise together; empty in that of a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<Member>,

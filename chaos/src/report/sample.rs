@@ -253,6 +253,7 @@ fn report_of(record: &Record, run: &str) -> Report {
         events: summary.events,
         facts: summary.facts,
         measured: BTreeMap::new(),
+        objectives: BTreeMap::new(),
         runs: Vec::new(),
     }
 }

@@ -118,6 +118,7 @@ pub async fn run(
             report.assertions = verdict::judge(scenario, &finished.record, wall);
             (report.verdict, report.reason) = verdict::verdict(scenario, &report.assertions);
             report.measured = verdict::measured(scenario, &finished.record);
+            report.objectives = verdict::objectives(scenario, &finished.record);
         }
         Some(RunError::Skipped(why)) => {
             (report.verdict, report.reason) = (Verdict::Skipped, Some(why.clone()));
@@ -212,6 +213,7 @@ fn empty(scenario: &Scenario, options: &Options, name: &str, environment: Enviro
         events: Vec::new(),
         facts: std::collections::BTreeMap::new(),
         measured: std::collections::BTreeMap::new(),
+        objectives: std::collections::BTreeMap::new(),
         runs: Vec::new(),
     }
 }

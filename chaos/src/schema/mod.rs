@@ -72,6 +72,8 @@ pub struct Scenario {
     pub promises: Vec<Promise>,
     /// Everything that must occur.
     pub occurrences: Vec<Occurrence>,
+    /// Everything that is compared with a baseline.
+    pub objectives: Vec<Objective>,
     /// The verdict to which it must come; a pass for all but tests of the runner itself.
     pub verdict: Verdict,
     /// How often it runs.
@@ -159,6 +161,17 @@ pub struct OverRuns {
     pub promise: Promise,
     /// Of which quantile over the runs.
     pub quantile: Quantile,
+}
+
+/// A time, of which less is better, that is compared with what earlier runs have measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objective {
+    /// What is measured; its unit is a time.
+    pub metric: Metric,
+    /// The phase that is looked at; all but warm-up if none is given.
+    pub phase: Option<Phase>,
+    /// With fewer samples a run has no value.
+    pub min_samples: u64,
 }
 
 /// How a value must be to its bound.
@@ -334,10 +347,22 @@ impl std::fmt::Display for Relation {
 impl std::fmt::Display for Promise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {} {}", self.metric, self.relation, self.limit)?;
-        match self.phase {
-            Some(phase) => write!(f, " in {}", phase.as_str()),
-            None => Ok(()),
-        }
+        inside(self.phase, f)
+    }
+}
+
+impl std::fmt::Display for Objective {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.metric)?;
+        inside(self.phase, f)
+    }
+}
+
+/// The phase of something, if it has one.
+fn inside(phase: Option<Phase>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    match phase {
+        Some(phase) => write!(f, " in {}", phase.as_str()),
+        None => Ok(()),
     }
 }
 
@@ -369,10 +394,7 @@ impl std::fmt::Display for Occurrence {
             (min, None) => write!(f, " ≥ {min}")?,
             (min, Some(max)) => write!(f, " {min} to {max}")?,
         }
-        match self.phase {
-            Some(phase) => write!(f, " in {}", phase.as_str()),
-            None => Ok(()),
-        }
+        inside(self.phase, f)
     }
 }
 

@@ -51,6 +51,9 @@ pub(super) struct Scenario {
     pub(super) faults: Vec<Fault>,
     /// What is promised.
     pub(super) expect: Expect,
+    /// Times that must not become longer than those that earlier runs have left as a baseline.
+    #[serde(default)]
+    pub(super) baseline: Vec<Objective>,
     /// How often it runs, and what all runs together promise; all runs must pass.
     #[serde(default)]
     pub(super) repeat: Option<Repeat>,
@@ -362,6 +365,19 @@ pub(super) struct Expect {
     pub(super) sometimes: Vec<Occurrence>,
     /// Of a scenario that tests the runner itself: the verdict to which it must come.
     pub(super) verdict: Option<Verdict>,
+}
+
+/// A time, of which less is better, that each run measures.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Objective {
+    /// The time, such as reads.latency.p50 or `server.start_time`.
+    pub(super) metric: String,
+    /// The phase that is looked at. The default is all but warmup.
+    #[serde(rename = "in")]
+    pub(super) phase: Option<Phase>,
+    /// With fewer samples a run has no value.
+    pub(super) min_samples: Option<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -11,7 +11,7 @@ use super::recovery::{
 use super::window::{self, MEASURED};
 use crate::record::{LoadRecord, Outcome, Phase, Record, Sample, Span};
 use crate::report::model::Group;
-use crate::schema::{Figure, Metric, Promise, Quantile};
+use crate::schema::{Figure, Metric, Promise, Quantile, Relation};
 
 /// What a record says about a metric, in the base of its unit.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,35 @@ impl Measured {
     fn time(value: Option<Duration>, why: &str) -> Self {
         Self::of(value.map(|time| time.as_secs_f64()), why)
     }
+
+    /// The value, if there is one; of a quantile that of the samples.
+    pub(super) fn value(&self) -> Option<f64> {
+        match self {
+            Self::Nothing { .. } | Self::Vacuous { .. } => None,
+            Self::Value { value, .. } => Some(*value),
+            Self::Quantile { interval, .. } => Some(interval.estimate),
+        }
+    }
+
+    /// How many samples there are, where they are known.
+    pub(super) fn samples(&self) -> Option<u64> {
+        match self {
+            Self::Nothing { .. } | Self::Vacuous { .. } => None,
+            Self::Value { samples, .. } => *samples,
+            Self::Quantile { samples, .. } => Some(*samples),
+        }
+    }
+
+    /// Why there are too few samples for an opinion; `None` if there are not. It takes `min_samples`, and for a quantile
+    /// as many as that needs.
+    pub(super) fn too_few(&self, min_samples: u64) -> Option<String> {
+        let needed = match self {
+            Self::Nothing { .. } | Self::Vacuous { .. } | Self::Value { .. } => min_samples,
+            Self::Quantile { interval, .. } => min_samples.max(interval.needed),
+        };
+        let samples = self.samples().filter(|samples| *samples < needed)?;
+        Some(format!("{samples} samples are too few; this needs {needed}"))
+    }
 }
 
 /// The phases that a group of promises looks at, unless a promise names one.
@@ -59,8 +88,30 @@ pub(super) fn phases(group: Group) -> &'static [Phase] {
 
 /// Looks up the metric of `promise`, in `phase` or else where its group looks.
 pub(super) fn measure(record: &Record, promise: &Promise, phase: Option<Phase>) -> Measured {
-    let mut spans = window::spans(record, phase, phases(promise.group));
-    match &promise.metric {
+    let Promise { group, metric, relation, limit, .. } = promise;
+    let beyond = |value: f64| {
+        let over = value - limit.value;
+        if relation.is_upper() {
+            over
+        } else if *relation == Relation::Equal {
+            over.abs()
+        } else {
+            -over
+        }
+    };
+    look_up(record, metric, *group, phase, beyond)
+}
+
+/// Looks up a metric, in `phase` or else where `group` looks; of a gauge, the value of which `badness` is largest.
+pub(super) fn look_up(
+    record: &Record,
+    metric: &Metric,
+    group: Group,
+    phase: Option<Phase>,
+    badness: impl Fn(f64) -> f64,
+) -> Measured {
+    let mut spans = window::spans(record, phase, phases(group));
+    match metric {
         Metric::Fact(name) => {
             let why = match *name {
                 "server.start_time" => "the server never answered `initialize` properly",
@@ -75,13 +126,13 @@ pub(super) fn measure(record: &Record, promise: &Promise, phase: Option<Phase>) 
             let time = time_to_green(record, &seen(record));
             Measured::time(time, "the pools did not turn green to stay so")
         }
-        Metric::Gauge(name) => gauge(record, name, &spans, promise),
+        Metric::Gauge(name) => gauge(record, name, &spans, badness),
         Metric::Load(id, figure) => {
             let Some(load) = record.loads.iter().find(|load| load.id == *id) else {
                 return Measured::nothing("the load did not run");
             };
             // After the faults, the steady state is that of the service that has come back.
-            if promise.group == Group::SteadyState && phase == Some(Phase::Recovery) {
+            if group == Group::SteadyState && phase == Some(Phase::Recovery) {
                 match recovery_time(record, load) {
                     Ok(time) => {
                         let from = healed_at(record).unwrap_or_default() + time;
@@ -91,15 +142,15 @@ pub(super) fn measure(record: &Record, promise: &Promise, phase: Option<Phase>) 
                 }
             }
             // A request that the first fault overtook says nothing about the time before it.
-            let gate = promise.group == Group::SteadyState && phase == Some(Phase::Steady);
+            let gate = group == Group::SteadyState && phase == Some(Phase::Steady);
             let end = if gate { began_at(record) } else { None };
             self::load(record, load, figure, &spans, end.unwrap_or(Duration::MAX))
         }
     }
 }
 
-/// The value furthest on the wrong side of the limit.
-fn gauge(record: &Record, name: &str, spans: &[Span], promise: &Promise) -> Measured {
+/// The worst value that was seen.
+fn gauge(record: &Record, name: &str, spans: &[Span], badness: impl Fn(f64) -> f64) -> Measured {
     // The sampler counts memory in MiB.
     let (key, scale) = match name {
         "server.rss" => ("server.rss_mib", 1024.0 * 1024.0),
@@ -108,17 +159,7 @@ fn gauge(record: &Record, name: &str, spans: &[Span], promise: &Promise) -> Meas
     };
     let seen = record.gauges.iter().filter(|look| spans.iter().any(|span| span.contains(look.at)));
     let values: Vec<f64> = seen.filter_map(|look| Some(look.values.get(key)? * scale)).collect();
-    let distance = |value: &f64| {
-        let over = value - promise.limit.value;
-        if promise.relation.is_upper() {
-            over
-        } else if promise.relation == crate::schema::Relation::Equal {
-            over.abs()
-        } else {
-            -over
-        }
-    };
-    let worst = values.iter().copied().max_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let worst = values.iter().copied().max_by(|a, b| badness(*a).total_cmp(&badness(*b)));
     match worst {
         Some(value) => Measured::Value { value, samples: Some(values.len() as u64) },
         None => Measured::nothing("it was never seen"),

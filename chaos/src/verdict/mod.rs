@@ -12,6 +12,7 @@
 
 mod interval;
 mod measure;
+mod objective;
 mod recovery;
 mod repeat;
 mod window;
@@ -19,6 +20,7 @@ mod window;
 use std::time::Duration;
 
 pub use interval::{Interval, needed_samples};
+pub use objective::objectives;
 pub use recovery::{RecoveryError, detection_time, recovery_time};
 pub use repeat::{measured, over_runs};
 
@@ -148,23 +150,17 @@ fn promised(
         (verdict, because) = (Verdict::Inconclusive, Some(reason));
     }
     if verdict == Verdict::Pass
-        && let Some(reason) = missing(record, promise, phase)
+        && let Some(reason) = missing(record, &promise.metric, promise.group, phase)
     {
         (verdict, because) = (Verdict::Inconclusive, Some(reason));
     }
     let unit = promise.metric.unit();
-    let actual = value_of(&measured);
-    let samples = match &measured {
-        Measured::Nothing { .. } | Measured::Vacuous { .. } => None,
-        Measured::Value { samples, .. } => *samples,
-        Measured::Quantile { samples, .. } => Some(*samples),
-    };
     Assertion {
         group: promise.group,
         text,
         verdict,
-        actual: actual.map(|value| Amount::new(value, unit).to_string()),
-        samples,
+        actual: measured.value().map(|value| Amount::new(value, unit).to_string()),
+        samples: measured.samples(),
         because,
         note: promise.note.clone(),
     }
@@ -175,24 +171,21 @@ fn hold(promise: &Promise, measured: &Measured) -> (Verdict, Option<String>) {
     let limit = promise.limit.value;
     let holds = |value| promise.relation.holds(value, limit);
     let shown = |value| Amount::new(value, promise.metric.unit()).to_string();
+    if let Some(why) = measured.too_few(promise.min_samples) {
+        return (Verdict::Inconclusive, Some(why));
+    }
     match measured {
         Measured::Nothing { why } => (Verdict::Fail, Some(why.clone())),
         Measured::Vacuous { why } => (
             Verdict::Inconclusive,
             Some(format!("{why}; so nothing proves that the fault was felt")),
         ),
-        Measured::Value { samples: Some(samples), .. } if *samples < promise.min_samples => {
-            (Verdict::Inconclusive, Some(too_few(*samples, promise.min_samples)))
-        }
         Measured::Value { value, .. } if holds(*value) => (Verdict::Pass, None),
         Measured::Value { value, .. } => (Verdict::Fail, Some(format!("it is {}", shown(*value)))),
-        Measured::Quantile { interval, samples } => {
-            let needed = promise.min_samples.max(interval.needed);
+        Measured::Quantile { interval, .. } => {
             let Interval { low, estimate, high, .. } = *interval;
             let between = format!("it lies between {} and {} (95 %)", shown(low), shown(high));
-            if *samples < needed {
-                (Verdict::Inconclusive, Some(too_few(*samples, needed)))
-            } else if holds(low) && holds(high) {
+            if holds(low) && holds(high) {
                 (Verdict::Pass, None)
             } else if !holds(low) && !holds(high) {
                 (Verdict::Fail, Some(format!("it is {}", shown(estimate))))
@@ -203,16 +196,16 @@ fn hold(promise: &Promise, measured: &Measured) -> (Verdict, Option<String>) {
     }
 }
 
-/// What is not in the record and might have broken a promise that holds without it.
-fn missing(record: &Record, promise: &Promise, phase: Option<Phase>) -> Option<String> {
-    match &promise.metric {
+/// What is not in the record and might have made a metric another one.
+fn missing(record: &Record, metric: &Metric, group: Group, phase: Option<Phase>) -> Option<String> {
+    match metric {
         Metric::Load(id, _) => {
             let stopped = record.loads.iter().any(|load| load.id == *id && load.capped);
             let why = "the load stopped early, as it had made the most requests that are kept";
             stopped.then(|| why.to_owned())
         }
         Metric::Gauge(_) => {
-            let spans = window::spans(record, phase, measure::phases(promise.group));
+            let spans = window::spans(record, phase, measure::phases(group));
             let looks = &record.lost.looks;
             let shared = |span: &Span| looks.iter().map(|look| look.shared(span)).sum::<Duration>();
             let unseen: Duration = spans.iter().map(shared).sum();
@@ -225,10 +218,6 @@ fn missing(record: &Record, promise: &Promise, phase: Option<Phase>) -> Option<S
         }
         Metric::Fact(_) | Metric::TimeToRed | Metric::TimeToGreen => None,
     }
-}
-
-fn too_few(samples: u64, needed: u64) -> String {
-    format!("{samples} samples are too few; this needs {needed}")
 }
 
 /// Why a broken promise about a load may be this machine's fault; `None` if it is not: requests were sent late by more
@@ -249,7 +238,7 @@ fn slow_pacer(
         (Figure::RecoveryTime, _) => {
             recovery::tolerated(record, made).map_or(patience, |time| time.as_secs_f64())
         }
-        (_, Unit::Time) => promise.limit.value.max(value_of(measured)?) * PACER_SHARE,
+        (_, Unit::Time) => promise.limit.value.max(measured.value()?) * PACER_SHARE,
         // A caller who gives up counts as a failure, and one that was late has waited for less.
         (Figure::Ok | Figure::Failed | Figure::TimedOut | Figure::SuccessRate, _)
             if made.samples.iter().any(|sample| sample.outcome == Outcome::TimedOut) =>
@@ -267,14 +256,6 @@ fn slow_pacer(
             "this machine was too busy to say: one request in a hundred was sent {lag} late or more, and this bears {most}"
         )
     })
-}
-
-fn value_of(measured: &Measured) -> Option<f64> {
-    match measured {
-        Measured::Nothing { .. } | Measured::Vacuous { .. } => None,
-        Measured::Value { value, .. } => Some(*value),
-        Measured::Quantile { interval, .. } => Some(interval.estimate),
-    }
 }
 
 fn occurred(record: &Record, wanted: &Occurrence) -> Assertion {

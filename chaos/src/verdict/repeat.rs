@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::measure::{Measured, measure};
+use super::measure::measure;
 use crate::record::Record;
 use crate::report::model::{Assertion, Group, Report, Verdict};
 use crate::schema::{Amount, OverRuns, Quantile, Scenario};
@@ -10,11 +10,7 @@ use crate::schema::{Amount, OverRuns, Quantile, Scenario};
 /// What a run has measured of all that is promised over runs, by metric; `None` where it came to no value,
 /// such as a service that did not recover.
 pub fn measured(scenario: &Scenario, record: &Record) -> BTreeMap<String, Option<f64>> {
-    let value = |over: &OverRuns| match measure(record, &over.promise, None) {
-        Measured::Value { value, .. } => Some(value),
-        Measured::Quantile { interval, .. } => Some(interval.estimate),
-        Measured::Nothing { .. } | Measured::Vacuous { .. } => None,
-    };
+    let value = |over: &OverRuns| measure(record, &over.promise, None).value();
     scenario.over_runs.iter().map(|over| (over.promise.metric.to_string(), value(over))).collect()
 }
 

@@ -1,6 +1,7 @@
 //! What the types of a file cannot say: that names are known, that keys go together, that something is
 //! proven at all.
 
+mod baseline;
 mod config;
 mod load;
 mod promise;
@@ -180,6 +181,7 @@ fn filled(
     let promises = promises(&mut check, &raw, &scope);
     let occurrences = occurrences(&mut check, &raw.expect);
     proves_something(&mut check, &raw, target.as_ref(), &faults);
+    let objectives = baseline::objectives(&mut check, &raw.baseline, &scope);
     let over_runs = repeat::over_runs(&mut check, &raw, &scope);
     let own_runs = raw.repeat.map_or(1, |repeat| repeat.runs);
     let runs = repeat::runs(&mut check, overrides.runs.unwrap_or(own_runs));
@@ -200,6 +202,7 @@ fn filled(
         faults,
         promises,
         occurrences,
+        objectives,
         verdict: raw.expect.verdict.unwrap_or(Verdict::Pass),
         runs,
         own_runs,

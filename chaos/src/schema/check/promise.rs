@@ -45,7 +45,8 @@ pub(super) fn promises(
         for (number, raw) in raws.iter().enumerate() {
             let here: Vec<Step<'_>> = place.iter().copied().chain([Step::Item(number)]).collect();
             if let Some(promise) = promise(check, &here, raw, group, &loads) {
-                if let Some(rule) = cannot_be_measured(&promise, scope) {
+                let Promise { metric, phase, .. } = &promise;
+                if let Some(rule) = cannot_be_measured(metric, group, *phase, scope) {
                     check.rule(&here, rule);
                 }
                 promises.push(promise);
@@ -55,9 +56,13 @@ pub(super) fn promises(
     promises
 }
 
-/// Why nothing will ever be known about a promise, so that it would fail after the whole run.
-pub(super) fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option<String> {
-    let Promise { group, metric, phase, .. } = promise;
+/// Why nothing will ever be known about a metric, so that what is said of it would fail after the whole run.
+pub(super) fn cannot_be_measured(
+    metric: &Metric,
+    group: Group,
+    phase: Option<Phase>,
+    scope: &Scope<'_>,
+) -> Option<String> {
     let planned = |wanted: Phase| scope.phases.iter().any(|(phase, _)| *phase == wanted);
     if let Some(phase) = phase.filter(|phase| !planned(*phase)) {
         return Some(format!("the scenario has no phase `{}`", phase.as_str()));
@@ -71,7 +76,7 @@ pub(super) fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option
             "`{metric}` is what answers say of the health of pools; name a load of `health` or `pool.health`"
         ));
     }
-    if *group == Group::SteadyState {
+    if group == Group::SteadyState {
         return match phase {
             Some(_) => {
                 Some("the gate looks at `steady`, and again after recovery; remove `in`".to_owned())
@@ -103,6 +108,17 @@ pub(super) fn cannot_be_measured(promise: &Promise, scope: &Scope<'_>) -> Option
     None
 }
 
+/// The metric with this name, given by the item `here`.
+pub(super) fn metric(
+    check: &mut Check<'_>,
+    here: &[Step<'_>],
+    name: &str,
+    loads: &[&str],
+) -> Option<Metric> {
+    let parsed = Metric::parse(name, loads);
+    parsed.map_err(|error| check.wrong(&[here, &[Step::Key("metric")]].concat(), error)).ok()
+}
+
 pub(super) fn promise(
     check: &mut Check<'_>,
     here: &[Step<'_>],
@@ -111,13 +127,7 @@ pub(super) fn promise(
     loads: &[&str],
 ) -> Option<Promise> {
     let within = |key| here.iter().copied().chain([Step::Key(key)]).collect::<Vec<_>>();
-    let metric = match Metric::parse(&raw.metric, loads) {
-        Ok(metric) => metric,
-        Err(error) => {
-            check.wrong(&within("metric"), error);
-            return None;
-        }
-    };
+    let metric = metric(check, here, &raw.metric, loads)?;
     let bounds = [
         ("lt", Relation::Less, raw.lt),
         ("le", Relation::AtMost, raw.le),

@@ -2,7 +2,7 @@
 
 use super::super::place::Step;
 use super::super::raw;
-use super::super::{Figure, Metric, OverRuns};
+use super::super::{Figure, Metric, OverRuns, Promise};
 use super::Check;
 use super::promise::{Scope, cannot_be_measured, promise};
 use crate::report::model::Group;
@@ -49,7 +49,8 @@ pub(super) fn over_runs(
                 over.quantile
             ))
         } else {
-            cannot_be_measured(&over.promise, scope)
+            let Promise { metric, group, phase, .. } = &over.promise;
+            cannot_be_measured(metric, *group, *phase, scope)
         };
         if let Some(rule) = rule {
             check.rule(&here, rule);

@@ -1,5 +1,6 @@
 //! Scenario files that are right and wrong in every way.
 
+mod baseline;
 mod bounds;
 mod drawn;
 mod manual;
