@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 pub use error::{Code, ToolError};
 pub use readiness::{Readiness, Services};
+pub use tools::{SearchOutput, tool_result};
 
 /// What an assistant is told about the server.
 const INSTRUCTIONS: &str = "Searches source repositories by meaning. Index a repository once with \

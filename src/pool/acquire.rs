@@ -60,6 +60,8 @@ async fn fit_lease<C: Connect>(
     let mut first = None;
     // When nothing is idle the line is joined at once; there is another look under its lock.
     if shared.has_idle() {
+        #[cfg(feature = "slow-acquire")]
+        super::slowness::waste();
         let measure = shared.measures();
         let taken = shared.with_state(|state| state.take(borrower.clone(), started));
         if let Some(slot) = taken.map_err(|refusal| Box::new(shared.refused(refusal)))? {

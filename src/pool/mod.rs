@@ -78,6 +78,8 @@ mod reason;
 mod shared;
 mod shutdown;
 mod slot;
+#[cfg(feature = "slow-acquire")]
+pub mod slowness;
 mod state;
 mod stats;
 mod usage;

@@ -16,6 +16,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use search_code::Output as SearchOutput;
+
 use super::Server;
 use super::error::{Code, ToolError};
 use super::readiness::Services;
@@ -42,12 +44,16 @@ pub(super) async fn call(
 ) -> Result<CallToolResponse, ErrorData> {
     let arguments = request.arguments.unwrap_or_default();
     let outcome = match request.name.as_ref() {
-        search_code::NAME => result(search_code::call(server, arguments).await),
-        index_repository::NAME => result(index_repository::call(server, arguments, &context).await),
-        start_indexing_background::NAME => {
-            result(start_indexing_background::call(server, arguments).await)
+        search_code::NAME => tool_result(search_code::call(server, arguments).await),
+        index_repository::NAME => {
+            tool_result(index_repository::call(server, arguments, &context).await)
         }
-        get_indexing_status::NAME => result(get_indexing_status::call(server, arguments).await),
+        start_indexing_background::NAME => {
+            tool_result(start_indexing_background::call(server, arguments).await)
+        }
+        get_indexing_status::NAME => {
+            tool_result(get_indexing_status::call(server, arguments).await)
+        }
         unknown => {
             let message = format!("there is no tool {unknown}; see tools/list");
             return Err(ErrorData::invalid_params(message, None));
@@ -56,7 +62,9 @@ pub(super) async fn call(
     Ok(outcome.into())
 }
 
-fn result(outcome: Result<impl Serialize, ToolError>) -> CallToolResult {
+/// What a client receives for `outcome`: its JSON as structured content and once more as text, or an error that an
+/// assistant can read.
+pub fn tool_result(outcome: Result<impl Serialize, ToolError>) -> CallToolResult {
     let value = outcome.and_then(|output| {
         serde_json::to_value(output).map_err(|error| {
             tracing::error!(error = %error, "a result could not be encoded");

@@ -1,16 +1,19 @@
 //! `search_code`: the chunks that answer a question.
 
+use std::time::Duration;
+
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{describe, parse};
 use crate::mcp::Server;
 use crate::mcp::error::ToolError;
 use crate::pool;
 use crate::project::ProjectError;
-use crate::search::{self, Hit, Query, QueryError, SearchError};
+use crate::search::{self, Answer, Hit, Query, QueryError, SearchError};
 use crate::store::files::Coverage;
 
 pub(super) const NAME: &str = "search_code";
@@ -42,8 +45,11 @@ fn default_limit() -> i64 {
     Query::DEFAULT_LIMIT
 }
 
+/// What `search_code` gives back.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Output {
+// The tool's own description says more.
+#[schemars(description = "")]
+pub struct Output {
     /// The hits, best first.
     results: Vec<Hit>,
     /// The number of hits in this answer.
@@ -59,6 +65,24 @@ pub(super) struct Output {
     /// What to know about the answer, when there is something.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
+}
+
+impl Output {
+    /// What is given back for `answer`, which took so long to find in the database of a project.
+    pub fn new(answer: Answer, project_id: Uuid, database_name: String, took: Duration) -> Self {
+        let nothing_indexed = answer.coverage.indexed == 0;
+        Self {
+            total_count: answer.hits.len(),
+            results: answer.hits,
+            project_id: project_id.to_string(),
+            database_name,
+            coverage: answer.coverage,
+            latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            note: nothing_indexed.then_some(
+                "nothing is indexed yet; call start_indexing_background with the repository's path",
+            ),
+        }
+    }
 }
 
 pub(super) fn tool() -> Tool {
@@ -86,18 +110,7 @@ pub(super) async fn call(server: &Server, arguments: JsonObject) -> Result<Outpu
         |error| matches!(error, SearchError::Database(error) if pool::lost_connection(error)),
     )
     .await?;
-    let nothing_indexed = answer.coverage.indexed == 0;
-    Ok(Output {
-        total_count: answer.hits.len(),
-        results: answer.hits,
-        project_id: project.id.to_string(),
-        database_name: project.database_name,
-        coverage: answer.coverage,
-        latency_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        note: nothing_indexed.then_some(
-            "nothing is indexed yet; call start_indexing_background with the repository's path",
-        ),
-    })
+    Ok(Output::new(answer, project.id, project.database_name, started.elapsed()))
 }
 
 /// Does what only reads, and does it once more if its connection was lost under it: on another connection it may
