@@ -11,11 +11,13 @@
 //! - [`record`]: what a run has measured, raw.
 //! - [`verdict`]: from what was measured and what was promised to a verdict; no clock, no I/O.
 //! - [`report`]: what people and machines read afterwards.
+//! - [`gate`]: whether a build is slower than the one before it.
 //! - [`cli`]: the command line of the binary `scenarios`.
 
 #![expect(clippy::cast_precision_loss, reason = "what one run counts is far below 2^52")]
 
 pub mod cli;
+pub mod gate;
 pub mod journal;
 pub mod load;
 #[cfg(test)]

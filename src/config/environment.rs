@@ -45,6 +45,16 @@ impl Environment {
         Some(parent.join("codebase-mcp"))
     }
 
+    /// The user's folder for what can be made again: `codebase-mcp` in `XDG_CACHE_HOME`, else in
+    /// `.cache` of `HOME`. `None` when nothing says where that is.
+    pub fn cache_folder(&self) -> Option<PathBuf> {
+        let parent = match self.absolute("XDG_CACHE_HOME") {
+            Some(folder) => folder.to_owned(),
+            None => self.absolute("HOME")?.join(".cache"),
+        };
+        Some(parent.join("codebase-mcp"))
+    }
+
     /// The user's folder for configuration files.
     pub(super) fn config_folder(&self) -> Option<PathBuf> {
         match self.absolute("XDG_CONFIG_HOME") {

@@ -6,6 +6,7 @@ mod catalogue;
 mod compare;
 mod doctor;
 mod files;
+mod gate;
 mod list;
 mod output;
 mod plan;
@@ -27,6 +28,8 @@ use clap::{Parser, Subcommand};
 use self::files::Files;
 use crate::report::outcome::{INTERNAL, UNAVAILABLE};
 
+/// Exit code: it is slower than it was.
+const REGRESSION: u8 = 3;
 /// Exit code: a scenario or an argument is wrong.
 const INVALID: u8 = 4;
 /// Exit code: ended by a signal after everything was undone, as a shell reports SIGINT.
@@ -66,6 +69,11 @@ enum Command {
     Compare(compare::Arguments),
     /// Write the catalogue of scenarios
     Catalogue(catalogue::Arguments),
+    /// Say whether this build is slower than the one before it
+    Gate(gate::Arguments),
+    /// What the gate compares with
+    #[command(subcommand)]
+    Baseline(gate::BaselineCommand),
     /// The fault proxy on its own
     #[command(subcommand)]
     Proxy(proxy::Command),
@@ -83,6 +91,9 @@ enum CliError {
     /// The runner could not do its work.
     #[error("{0}")]
     Internal(String),
+    /// A signal ended it, after everything was undone.
+    #[error("interrupted; everything was undone")]
+    Interrupted,
     /// stdout was closed, or a file could not be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -93,6 +104,7 @@ impl CliError {
         match self {
             Self::Invalid(_) => INVALID,
             Self::Unavailable(_) => UNAVAILABLE,
+            Self::Interrupted => INTERRUPTED,
             // A reader that has seen enough, as in `… | head`, is no failure.
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Internal(_) | Self::Io(_) => INTERNAL,
@@ -136,6 +148,8 @@ fn dispatch(arguments: Arguments) -> Result<u8, CliError> {
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Catalogue(arguments) => catalogue::run(&arguments, &files()?),
+        Command::Gate(arguments) => gate::gate(&arguments, &files()?),
+        Command::Baseline(command) => gate::baseline(&command, &files()?),
         Command::Proxy(command) => block_on(proxy::run(&command)),
     }
 }
@@ -205,7 +219,8 @@ mod tests {
         use crate::stack::Provider;
 
         let manual = manual();
-        let codes = [0, FAILED, INCONCLUSIVE, INVALID, UNAVAILABLE, INTERNAL, INTERRUPTED];
+        let codes =
+            [0, FAILED, INCONCLUSIVE, REGRESSION, INVALID, UNAVAILABLE, INTERNAL, INTERRUPTED];
         assert_eq!(first_column(&manual, "Code"), codes.iter().map(u8::to_string).collect());
 
         let documented = first_column(&manual, "Command");

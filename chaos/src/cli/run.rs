@@ -340,7 +340,7 @@ fn conclude(arguments: &Arguments, reports: &[Report]) -> Result<(), CliError> {
 }
 
 /// A token that SIGINT, SIGTERM and SIGHUP cancel. The run then ends early and undoes what it began.
-fn stop_on_signals() -> Result<CancellationToken, CliError> {
+pub(super) fn stop_on_signals() -> Result<CancellationToken, CliError> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let (mut received, stop) = (signal(kind)?, stop.clone());

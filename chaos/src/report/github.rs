@@ -22,8 +22,13 @@ fn annotation(report: &Report) -> Option<String> {
     let mut lines: Vec<_> = reason.chain(assertions.map(line)).collect();
     lines.push(format!("seed {}, again with: {}", report.seed, report.rerun));
     let which = if report.is_of_runs() { ", all runs together," } else { "" };
-    let title = property(&format!("{}{which} {ended}", report.scenario));
-    Some(format!("::{level} title={title}::{}\n", data(&lines.join("\n"))))
+    let title = format!("{}{which} {ended}", report.scenario);
+    Some(command(level, &title, &lines.join("\n")))
+}
+
+/// One command of this level: `error`, `warning` or `notice`.
+pub(crate) fn command(level: &str, title: &str, message: &str) -> String {
+    format!("::{level} title={}::{}\n", property(title), data(message))
 }
 
 /// `fail: reads.latency.p95 < 10ms in steady; measured 12.4ms over 2,000 samples; why`.
