@@ -277,7 +277,8 @@ mod tests {
 
     #[test]
     fn what_is_near_the_limit_is_looked_at_again() {
-        let near = rounds(15, 1.12, 1.12, 0.02);
+        let mut near = rounds(8, 1.15, 1.15, 0.0);
+        near.extend(rounds(7, 1.05, 1.05, 0.0));
         let proof = proof(&near);
         assert_eq!(proof.outcome, Outcome::Unproven);
         assert_eq!(proof.next_look(rules()), Some(30));

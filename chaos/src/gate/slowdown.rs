@@ -1,6 +1,8 @@
 //! How much work has to be put into the path of an acquire for it to take so many times as long: found by
 //! measuring, in turn with the baseline, as the gate measures itself.
 
+use std::path::Path;
+
 use super::error::GateError;
 use super::model::Slowdown;
 use super::program::Program;
@@ -9,43 +11,76 @@ use super::statistic::median;
 /// What is slowed down.
 const BENCHMARK: &str = "pool/acquire/1";
 
-/// Steps with which the cost of one is found.
+/// Steps that surely cost more than the slowdowns that are asked for; more of them are tried until that is so.
 const TRIAL: u32 = 400;
+
+/// A slowdown that is off by no more than this is what was wanted.
+const CLOSE: f64 = 0.01;
+
+/// So often a better number of steps is looked for.
+const TRIES: usize = 8;
 
 /// Pairs of samples behind each ratio.
 const PAIRS: usize = 9;
 
-/// Finds how many steps make the build at `slowed` take `wanted` times as long as `base`.
+/// Finds how many steps make the build at `slowed` take `wanted` times as long as `base`. The first steps cost
+/// less than the later ones: a processor does them while it waits for something else.
 ///
 /// # Errors
 /// If the build is slower than that already, and if a measurement fails.
-pub(super) fn find(
-    base: &Program,
-    slowed: &std::path::Path,
-    wanted: f64,
-) -> Result<Slowdown, GateError> {
-    let at = |steps: u32| ratio(base, &Program::slowed(slowed, steps));
-    let (none, trial) = (at(0)?, at(TRIAL)?);
-    let steps = needed(none, trial, wanted).ok_or_else(|| {
-        GateError::NoSlowdown(format!(
-            "{BENCHMARK} takes {none:.3} times as long as the baseline without any slowdown, and {trial:.3} times \
-             with {TRIAL} steps of it, so none makes it {wanted:.2} times as long"
-        ))
-    })?;
-    Ok(Slowdown { wanted, measured: at(steps)?, steps })
+pub(super) fn find(base: &Program, slowed: &Path, wanted: f64) -> Result<Slowdown, GateError> {
+    let mut known = vec![];
+    let mut steps = 0;
+    loop {
+        let measured = ratio(base, &Program::slowed(slowed, steps))?;
+        known.push((steps, measured));
+        let best = closest(&known, wanted);
+        let is_close = best.is_some_and(|(_, measured)| (measured - wanted).abs() <= CLOSE);
+        match next(&known, wanted).filter(|_| !is_close && known.len() < TRIES) {
+            Some(next) => steps = next,
+            None => {
+                let (steps, measured) = best.unwrap_or_default();
+                return accepted(Slowdown { wanted, measured, steps });
+            }
+        }
+    }
 }
 
-/// So many steps, if with none it is `none` times as long and with [`TRIAL`] of them `trial` times.
-fn needed(none: f64, trial: f64, wanted: f64) -> Option<u32> {
-    let each = (trial - none) / f64::from(TRIAL);
-    let steps = ((wanted - none) / each).round();
-    let possible = each > 0.0 && (0.0..1e9).contains(&steps);
+/// The slowdown, if it is about the one that was wanted.
+fn accepted(found: Slowdown) -> Result<Slowdown, GateError> {
+    let Slowdown { wanted, measured, steps } = found;
+    if (measured - wanted).abs() <= 3.0 * CLOSE {
+        return Ok(found);
+    }
+    Err(GateError::NoSlowdown(format!(
+        "{BENCHMARK} was to take {wanted:.2} times as long as the baseline; the closest was {measured:.2} times, \
+         with {steps} steps of injected work"
+    )))
+}
+
+/// The measured point that is closest to what is wanted.
+fn closest(known: &[(u32, f64)], wanted: f64) -> Option<(u32, f64)> {
+    let distance = |point: &(u32, f64)| (point.1 - wanted).abs();
+    known.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
+}
+
+/// The number of steps to try next: between the two closest on both sides of what is wanted, and more than ever as
+/// long as there is nothing above. `None` if there is nothing in between, or nothing below.
+fn next(known: &[(u32, f64)], wanted: f64) -> Option<u32> {
+    let below = known.iter().filter(|point| point.1 < wanted).max_by_key(|point| point.0)?;
+    let above = known.iter().filter(|point| point.1 >= wanted && point.0 > below.0);
+    let Some(above) = above.min_by_key(|point| point.0) else {
+        return Some((below.0 * 2).max(TRIAL));
+    };
+    let share = (wanted - below.1) / (above.1 - below.1);
+    let steps = f64::from(below.0) + share * f64::from(above.0 - below.0);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it is a whole number in these bounds"
+        reason = "it lies between two numbers of this type"
     )]
-    possible.then_some(steps as u32)
+    let steps = steps.round() as u32;
+    (below.0 + 1 < above.0).then(|| steps.clamp(below.0 + 1, above.0 - 1))
 }
 
 /// How many times as long `head` takes, by the tenth percentile.
@@ -68,12 +103,37 @@ fn ratio(base: &Program, head: &Program) -> Result<f64, GateError> {
 mod tests {
     use super::*;
 
+    /// Where a search ends if so many steps take so many times as long.
+    fn search(cost: impl Fn(u32) -> f64, wanted: f64) -> Option<(u32, f64)> {
+        let mut known = vec![(0, cost(0))];
+        while let Some(steps) = next(&known, wanted).filter(|_| known.len() < TRIES) {
+            known.push((steps, cost(steps)));
+        }
+        closest(&known, wanted)
+    }
+
     #[test]
-    fn steps_follow_from_the_cost_of_one() {
-        assert_eq!(needed(1.0, 3.0, 1.2), Some(40));
-        assert_eq!(needed(0.9, 2.9, 1.2), Some(60), "a faster build needs more");
-        assert_eq!(needed(1.3, 3.3, 1.2), None, "it is slower already");
-        assert_eq!(needed(1.0, 1.0, 1.2), None, "steps cost nothing");
-        assert_eq!(needed(1.0, 0.9, 1.2), None);
+    fn steps_are_found_although_the_first_cost_nothing() {
+        let hidden = |steps: u32| 1.0 + (f64::from(steps) - 20.0).max(0.0) * 0.005;
+        for wanted in [1.05, 1.2, 2.0, 4.0] {
+            let (_, measured) = search(hidden, wanted).unwrap();
+            assert!((measured - wanted).abs() <= CLOSE, "{measured} for {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_build_that_is_slower_already_is_not_made_faster() {
+        assert_eq!(next(&[(0, 1.3)], 1.2), None);
+        let found = Slowdown { wanted: 1.2, measured: 1.3, steps: 0 };
+        let error = accepted(found).unwrap_err().to_string();
+        assert!(error.contains("was to take 1.20 times"), "{error}");
+        assert!(accepted(Slowdown { measured: 1.21, ..found }).is_ok());
+    }
+
+    #[test]
+    fn neighbours_end_the_search() {
+        assert_eq!(next(&[(0, 1.0), (1, 1.5)], 1.2), None);
+        assert_eq!(next(&[(0, 1.0)], 1.2), Some(TRIAL));
+        assert_eq!(next(&[(0, 1.0), (400, 1.1)], 1.2), Some(800));
     }
 }
