@@ -41,7 +41,9 @@ pub enum GateError {
         head: String,
     },
     /// No benchmark and no objective has such a name.
-    #[error("nothing that is gated has `{filter}` in its name; `scenarios gate --list` shows all")]
+    #[error(
+        "nothing that is gated has `{filter}` in its name; `scenarios baseline show` names what is"
+    )]
     NothingMatches {
         /// What was asked for.
         filter: String,
