@@ -62,7 +62,14 @@ const RUNNER_LAYERS: &[(&str, &[&str])] = &[
         "run",
         &["journal", "load", "proxy", "record", "report", "schema", "seed", "stack", "verdict"],
     ),
-    ("cli", &["journal", "load", "manual", "proxy", "record", "report", "run", "schema", "stack"]),
+    ("gate", &["report", "schema"]),
+    (
+        "cli",
+        &[
+            "gate", "journal", "load", "manual", "proxy", "record", "report", "run", "schema",
+            "stack",
+        ],
+    ),
 ];
 
 /// Lines of a file before its tests.
