@@ -100,7 +100,7 @@ pub(crate) const ALL: &[Benchmark] = &[
         name: "index/chunk",
         calibration: Calibration::Memory,
         counted: 4,
-        prepare: index::chunk,
+        prepare: || Ok(index::chunk()),
     },
     Benchmark {
         name: "embed/embed",
@@ -112,7 +112,7 @@ pub(crate) const ALL: &[Benchmark] = &[
         name: "embed/tokenize",
         calibration: Calibration::Memory,
         counted: 20,
-        prepare: embed::tokenize,
+        prepare: || Ok(embed::tokenize()),
     },
     Benchmark {
         name: "mcp/encode",

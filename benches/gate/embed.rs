@@ -21,15 +21,15 @@ pub(crate) fn embed() -> Prepared {
 }
 
 /// An iteration: the Rust source is split into words and those into tokens.
-pub(crate) fn tokenize() -> Prepared {
+pub(crate) fn tokenize() -> Kernel {
     let vocabulary = WordPiece::new(VOCABULARY);
     let mut tokens = Vec::new();
-    Ok(Kernel::repeating(move || {
+    Kernel::repeating(move || {
         tokens.clear();
         let mut words = Words::new(black_box(RUST));
         while let Some(word) = words.next_word() {
             vocabulary.split(word, &mut tokens);
         }
         black_box(&tokens);
-    }))
+    })
 }

@@ -86,7 +86,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => {
             let chosen: Vec<_> = benchmark::ALL.iter().filter(|one| arguments.wants(one)).collect();
             if chosen.is_empty() {
-                return Err(format!("no benchmark is called like {:?}", arguments.filter).into());
+                let filter = arguments.filter;
+                return Err(
+                    format!("no benchmark's name contains {filter:?}; `list` names all").into()
+                );
             }
             if arguments.bench { record::measure(&chosen) } else { record::test(&chosen) }
         }

@@ -82,20 +82,13 @@ pub(crate) fn timed_below(kernel: &mut Kernel, iterations: u64, depth: u32) -> D
 /// measure the same hardly ever choose differently.
 fn iterations_for(kernel: &mut Kernel) -> u64 {
     let mut iterations = 1;
-    let mut fastest = f64::INFINITY;
     let began = Instant::now();
     while began.elapsed() < WARM_UP {
-        let took = timed(kernel, iterations);
-        fastest = fastest.min(per_iteration(took, iterations));
-        if took < SLICE {
+        if timed(kernel, iterations) < SLICE {
             iterations *= 2;
         }
     }
-    let mut enough = 1;
-    while per_iteration(SLICE, enough) > fastest {
-        enough *= 2;
-    }
-    enough
+    iterations
 }
 
 /// Nanoseconds.
