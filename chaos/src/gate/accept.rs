@@ -61,6 +61,7 @@ pub fn accept(
         class,
         kernel: kernel(),
         revision: head.id,
+        tree: head.tree.0,
         accepted_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         benchmarks,
         objectives: [(scenarios.provider.to_owned(), objectives)].into(),

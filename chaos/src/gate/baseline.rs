@@ -72,6 +72,8 @@ pub struct Baseline {
     pub kernel: String,
     /// The commit that was measured.
     pub revision: String,
+    /// Its tree, which names what was built of it also where the commit itself is not at hand.
+    pub tree: String,
     /// When it was accepted, RFC 3339 in UTC.
     pub accepted_at: String,
     /// The benchmarks by name.

@@ -17,6 +17,9 @@ use super::repository::{Repository, Tree, said};
 /// How many builds are kept; those that were used last.
 const KEPT: usize = 12;
 
+/// A build is complete when its folder has this file, which is as old as the build's last use.
+const MARK: &str = "used";
+
 /// How many hexadecimal digits name a build.
 const DIGITS: usize = 16;
 
@@ -113,16 +116,25 @@ impl Builds {
         variant: Variant,
         building: impl FnOnce(),
     ) -> Result<Build, GateError> {
-        let folder = self.cache.join("builds").join(self.key(tree, variant));
+        let folder = self.folder(tree, variant);
         let build = Build { benches: folder.join("gate"), server: folder.join("codebase-mcp") };
-        let mark = folder.join("used");
-        if !mark.exists() {
+        if !self.has(tree, variant) {
             building();
             self.build(tree, variant, &folder)?;
             self.prune()?;
         }
+        let mark = folder.join(MARK);
         fs::write(&mark, &tree.0).map_err(|source| GateError::io(&mark, source))?;
         Ok(build)
+    }
+
+    /// Whether its programs are there.
+    pub(super) fn has(&self, tree: &Tree, variant: Variant) -> bool {
+        self.folder(tree, variant).join(MARK).exists()
+    }
+
+    fn folder(&self, tree: &Tree, variant: Variant) -> PathBuf {
+        self.cache.join("builds").join(self.key(tree, variant))
     }
 
     fn key(&self, tree: &Tree, variant: Variant) -> String {
@@ -195,7 +207,7 @@ impl Builds {
         let mut builds = Vec::new();
         for entry in fs::read_dir(&folder).map_err(wrong)? {
             let path = entry.map_err(wrong)?.path();
-            let used = fs::metadata(path.join("used")).and_then(|mark| mark.modified()).ok();
+            let used = fs::metadata(path.join(MARK)).and_then(|mark| mark.modified()).ok();
             builds.push((used, path));
         }
         builds.sort();

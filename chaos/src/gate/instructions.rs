@@ -83,7 +83,7 @@ impl Counter {
             "--tool=callgrind".to_owned(),
             // Nothing but what the benchmark repeats; preparing it costs as much as it may.
             "--collect-atstart=no".to_owned(),
-            "--toggle-collect=*counted*".to_owned(),
+            "--toggle-collect=gate::*counted*".to_owned(),
             format!("--callgrind-out-file={}", out.display()),
         ];
         let iterations = program.count(benchmark, &arguments)?;

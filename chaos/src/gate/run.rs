@@ -13,6 +13,7 @@ use super::instructions::Counter;
 use super::model::{self, GateReport, Measurement, Row, SCHEMA, Skipped};
 use super::objective::RunScenario;
 use super::program::Program;
+use super::repository::Commit;
 use super::screen::Reading;
 use super::side::{Side, sides};
 use super::slowdown;
@@ -152,9 +153,14 @@ impl Gate<'_> {
 
     /// The programs of the side to compare with.
     pub(super) fn base(&self, side: &Side) -> Result<Build, GateError> {
-        let what = format!("the baseline {}", short(&side.commit.id));
+        let Commit { id, tree } = &side.commit;
+        if !self.builds.has(tree, Variant::Plain) {
+            // Says what to do where a clone is shallow.
+            self.builds.repository().commit(id)?;
+        }
+        let what = format!("the baseline {}", short(id));
         let tell = || (self.tell)(&Step::Building { what: &what });
-        self.builds.of(&side.commit.tree, Variant::Plain, tell)
+        self.builds.of(tree, Variant::Plain, tell)
     }
 
     pub(super) fn skip(&mut self, what: &str, reason: &str) {

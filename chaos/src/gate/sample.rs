@@ -40,6 +40,7 @@ pub(crate) fn baseline() -> Baseline {
         class: class(),
         kernel: "6.1.0".to_owned(),
         revision: REVISION.to_owned(),
+        tree: "0b9c8d7e6f501f4afcb42ba06d0c5a9b6f7f3f1c".to_owned(),
         accepted_at: "2026-11-21T10:00:00Z".to_owned(),
         benchmarks: [("pool/acquire/1".to_owned(), stored)].into(),
         objectives: [("process".to_owned(), objectives.into())].into(),

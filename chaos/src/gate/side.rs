@@ -4,7 +4,7 @@ use super::baseline::{Baseline, Kind, Shelf};
 use super::class::Class;
 use super::error::GateError;
 use super::model::Against;
-use super::repository::{Commit, Repository};
+use super::repository::{Commit, Repository, Tree};
 use super::run::Options;
 
 /// A revision to compare with.
@@ -34,15 +34,12 @@ pub(super) fn sides(
     for kind in Kind::ALL {
         let stored = shelf.get(class, kind)?;
         let mut others = shelf.all(kind)?;
-        let Some(revision) = stored.as_ref().or(others.last()).map(|it| it.revision.clone()) else {
-            continue;
-        };
+        let Some(commit) = stored.as_ref().or(others.last()).map(measured) else { continue };
         // The limit of the first one is the stricter one.
-        if sides.iter().any(|side| side.commit.id == revision) {
+        if sides.iter().any(|side| side.commit.tree == commit.tree) {
             continue;
         }
-        others.retain(|it| it.revision == revision && it.class.has_instructions_of(class));
-        let commit = repository.commit(&revision)?;
+        others.retain(|it| it.tree == commit.tree.0 && it.class.has_instructions_of(class));
         sides.push(Side {
             kind: Some(kind),
             commit,
@@ -55,6 +52,12 @@ pub(super) fn sides(
         return Err(GateError::NoBaseline { folder: options.root.join("baselines") });
     }
     Ok(sides)
+}
+
+/// What a baseline was measured of. It need not be in this clone: as long as nothing is suspect, or it was built
+/// before, it is not asked for.
+fn measured(baseline: &Baseline) -> Commit {
+    Commit { id: baseline.revision.clone(), tree: Tree(baseline.tree.clone()) }
 }
 
 impl Side {

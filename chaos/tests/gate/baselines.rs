@@ -83,6 +83,20 @@ fn a_machine_of_another_class_proves_everything_and_says_so() {
 }
 
 #[test]
+fn a_shallow_clone_needs_the_baseline_only_for_suspects_that_were_not_built_yet() {
+    let project = Project::new();
+    project.scenarios("baseline accept").expect(0);
+    project.commit();
+    let shallow = project.shallow();
+    shallow.scenarios("gate").expect(0);
+    shallow.becomes(Benches { nanoseconds: 120.0, ..Benches::USUAL });
+    let ended = shallow.scenarios("gate").expect(5);
+    assert!(ended.stderr.contains("git fetch --unshallow"), "{}", ended.stderr);
+    shallow.share_builds(&project);
+    shallow.scenarios("gate").expect(3);
+}
+
+#[test]
 fn a_broken_baseline_is_named_and_stops_the_gate() {
     let project = Project::new();
     project.scenarios("baseline accept").expect(0);

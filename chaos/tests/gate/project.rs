@@ -170,6 +170,21 @@ impl Project {
         project
     }
 
+    /// A clone that has the last commit only, and folders of its own.
+    pub(crate) fn shallow(&self) -> Self {
+        let clone = Self { folder: TempDir::new().unwrap() };
+        let (from, to) = (format!("file://{}", self.root().display()), clone.root());
+        self.command("git", &["clone", "--quiet", "--depth=1", &from, to.to_str().unwrap()]);
+        clone
+    }
+
+    /// Takes over what another project has built.
+    pub(crate) fn share_builds(&self, other: &Self) {
+        let builds = |project: &Self| project.folder.path().join("cache/codebase-mcp/gate/builds");
+        fs::remove_dir_all(builds(self)).unwrap();
+        fs::rename(builds(other), builds(self)).unwrap();
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("project")
     }
