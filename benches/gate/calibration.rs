@@ -3,16 +3,13 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::benchmark::{Kernel, Prepared};
+use crate::benchmark::Kernel;
 use crate::slices;
 
 /// How long slices are taken.
@@ -29,8 +26,6 @@ pub(crate) enum Calibration {
     Cpu,
     /// Strings that are allocated and copied, and pointers that lead through the second cache
     Memory,
-    /// 64 bytes to another thread and back, over TCP
-    Loopback,
 }
 
 /// What a calibration found.
@@ -45,7 +40,6 @@ pub(crate) fn calibrate(class: Calibration) -> Result<Speed, Box<dyn Error>> {
     let mut kernel = match class {
         Calibration::Cpu => cpu(),
         Calibration::Memory => memory(),
-        Calibration::Loopback => loopback()?,
     };
     Ok(Speed { median_ns: slices::take(&mut kernel, TIME).median() })
 }
@@ -103,27 +97,4 @@ fn round_trip() -> Vec<u32> {
         table.swap(last, (state >> 33) as usize % last);
     }
     table
-}
-
-/// An iteration: 64 bytes go to another thread and come back.
-fn loopback() -> Prepared {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut near = TcpStream::connect(listener.local_addr()?)?;
-    let (far, _) = listener.accept()?;
-    near.set_nodelay(true)?;
-    far.set_nodelay(true)?;
-    // Ends when the near end is dropped.
-    thread::spawn(move || echo(far));
-    let mut message = [7; 64];
-    Ok(Kernel::repeating(move || {
-        near.write_all(&message).and_then(|()| near.read_exact(&mut message))
-    }))
-}
-
-fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut message = [0; 64];
-    loop {
-        stream.read_exact(&mut message)?;
-        stream.write_all(&message)?;
-    }
 }
