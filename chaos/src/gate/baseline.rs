@@ -234,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn the_projects_own_baselines_are_complete() {
+        let shelf = Shelf::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        let rolling = shelf.all(Kind::Rolling).unwrap();
+        assert!(!rolling.is_empty());
+        for Baseline { benchmarks, objectives, .. } in &rolling {
+            assert!(benchmarks.values().all(|stored| stored.runs >= MIN_RUNS));
+            assert!(objectives.values().flatten().all(|(_, stored)| stored.runs >= MIN_RUNS));
+        }
+        for anchor in shelf.all(Kind::Anchor).unwrap() {
+            assert!(rolling.iter().any(|rolling| rolling.class == anchor.class));
+        }
+    }
+
+    #[test]
     fn what_is_no_baseline_is_refused_with_its_path() {
         let root = tempfile::tempdir().unwrap();
         let shelf = Shelf::of(root.path());
