@@ -9,6 +9,8 @@
 //!   by time.
 //! - [`instructions`] counts them, which no other load disturbs.
 //!
+//! [`trend`] looks at what was measured from night to night and stops nothing.
+//!
 //! # What must stay true
 //!
 //! - Lanes judge without clock and without I/O. What they are given is measured by [`program`], of programs
@@ -39,6 +41,7 @@ mod slowdown;
 mod statistic;
 mod step;
 pub mod text;
+pub mod trend;
 
 pub use accept::{Accepted, accept};
 pub use error::GateError;
