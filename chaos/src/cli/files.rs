@@ -50,6 +50,11 @@ impl Files {
         self.root.join("target/scenarios")
     }
 
+    /// Where the gate leaves its report, and what is made of it.
+    pub(super) fn gate(&self) -> PathBuf {
+        self.root.join("target/gate")
+    }
+
     /// Reads the scenario with this name, or in this file.
     pub(super) fn open(&self, name: &str, overrides: &Overrides) -> Result<Scenario, CliError> {
         let path = Path::new(name);

@@ -99,7 +99,7 @@ enum Format {
 }
 
 pub(super) fn gate(arguments: &Arguments, files: &Files) -> Result<u8, CliError> {
-    let out = arguments.out.clone().unwrap_or_else(|| files.root.join("target/gate"));
+    let out = arguments.out.clone().unwrap_or_else(|| files.gate());
     let options = Options {
         root: files.root.clone(),
         cache: cache(&arguments.place)?,

@@ -16,6 +16,7 @@ mod recover;
 mod report;
 mod run;
 mod schema;
+mod trend;
 mod validate;
 
 use std::ffi::OsString;
@@ -74,6 +75,8 @@ enum Command {
     /// What the gate compares with
     #[command(subcommand)]
     Baseline(gate::BaselineCommand),
+    /// Keep what the gate has measured, and show what changed from night to night
+    Trend(trend::Arguments),
     /// The fault proxy on its own
     #[command(subcommand)]
     Proxy(proxy::Command),
@@ -150,6 +153,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, CliError> {
         Command::Catalogue(arguments) => catalogue::run(&arguments, &files()?),
         Command::Gate(arguments) => gate::gate(&arguments, &files()?),
         Command::Baseline(command) => gate::baseline(&command, &files()?),
+        Command::Trend(arguments) => trend::run(&arguments, &files()?),
         Command::Proxy(command) => block_on(proxy::run(&command)),
     }
 }

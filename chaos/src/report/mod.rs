@@ -18,7 +18,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod model;
-mod number;
+pub(crate) mod number;
 pub mod outcome;
 #[cfg(test)]
 pub(crate) mod sample;

@@ -1,10 +1,10 @@
 //! Numbers as people read them, and the conversions that lose nothing that matters in a report.
 
-pub(super) use codebase_mcp::cli::output::{counted, number as count};
+pub(crate) use codebase_mcp::cli::output::{counted, number as count};
 
 /// A count as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "no count of a run comes near 2^53")]
-pub(super) fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
@@ -14,12 +14,12 @@ pub(super) fn float(count: u64) -> f64 {
     clippy::cast_sign_loss,
     reason = "the conversion saturates, which is what is asked for"
 )]
-pub(super) fn whole(value: f64) -> u64 {
+pub(crate) fn whole(value: f64) -> u64 {
     value.round() as u64
 }
 
 /// A latency of so many milliseconds in three digits: `85 µs`, `4.12 ms`, `412 ms`, `2.01 s`.
-pub(super) fn latency(ms: f64) -> String {
+pub(crate) fn latency(ms: f64) -> String {
     if ms < 0.9995 {
         format!("{:.0} µs", ms * 1_000.0)
     } else if ms < 999.5 {
@@ -29,8 +29,15 @@ pub(super) fn latency(ms: f64) -> String {
     }
 }
 
+/// A time of so many nanoseconds in three digits: `8.12 ns`, `412 ns`, `85.0 µs`, `4.12 ms`, `2.01 s`.
+pub(crate) fn nanoseconds(ns: f64) -> String {
+    let units = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6)];
+    let unit = units.into_iter().find(|(_, length)| ns / length < 999.5).unwrap_or(("s", 1e9));
+    format!("{} {}", three_digits(ns / unit.1), unit.0)
+}
+
 /// A time of so many seconds: `0.4 s`, `41.2 s`, `2 min 5 s`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 119.95 {
         format!("{seconds:.1} s")
     } else {
@@ -41,7 +48,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 
 /// The part in the whole in percent. What is not all never reads as `100 %`, and what is not nothing
 /// never as `0 %`.
-pub(super) fn share(part: u64, of: u64) -> String {
+pub(crate) fn share(part: u64, of: u64) -> String {
     if part == 0 || of == 0 {
         return "0 %".to_owned();
     }
@@ -61,7 +68,7 @@ pub(super) fn share(part: u64, of: u64) -> String {
 }
 
 /// A number whose unit is not known: whole ones grouped, others with up to three decimals.
-pub(super) fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     if !value.is_finite() {
         return "no number".to_owned();
     }
@@ -99,6 +106,17 @@ mod tests {
             (60_000.0, "60.0 s"),
         ] {
             assert_eq!(latency(ms), text);
+        }
+        for (ns, text) in [
+            (0.0, "0.00 ns"),
+            (8.124, "8.12 ns"),
+            (999.4, "999 ns"),
+            (999.6, "1.00 µs"),
+            (85_040.0, "85.0 µs"),
+            (4.12e6, "4.12 ms"),
+            (2.01e9, "2.01 s"),
+        ] {
+            assert_eq!(nanoseconds(ns), text);
         }
         for (time, text) in [(0.44, "0.4 s"), (41.2, "41.2 s"), (125.0, "2 min 5 s")] {
             assert_eq!(seconds(time), text);

@@ -3,13 +3,13 @@
 use std::fmt::{self, Display, Write};
 
 /// Appends to the page.
-pub(super) fn put(page: &mut String, text: fmt::Arguments<'_>) {
+pub(crate) fn put(page: &mut String, text: fmt::Arguments<'_>) {
     page.write_fmt(text).expect("a string grows as needed");
 }
 
 /// A text that is shown with everything escaped that means something in an element or a quoted attribute.
 /// Control characters other than line breaks and tabs, which HTML has no place for, are replaced.
-pub(super) struct Escaped<T>(pub(super) T);
+pub(crate) struct Escaped<T>(pub(crate) T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,12 @@
 //! `report.html`: one page about a run that needs nothing but itself: no scripts, no requests.
 
-mod chart;
-mod escape;
+pub(crate) mod chart;
+pub(crate) mod escape;
 mod figure;
 mod load;
 mod pool;
 mod promises;
-mod table;
+pub(crate) mod table;
 
 use std::fmt::Display;
 
@@ -22,17 +22,7 @@ const STYLE: &str = include_str!("style.css");
 
 /// The page about a run.
 pub fn page(report: &Report) -> String {
-    let title = Escaped(&report.scenario);
-    let word = word(report.verdict);
-    let mut text = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <title>{word}: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
-    );
-    text.push_str(&head(report));
+    let mut text = head(report);
     text.push_str(&promises::section(&report.assertions));
     text.push_str(&members(&report.runs));
     let backdrop = Backdrop::of(report);
@@ -46,8 +36,21 @@ pub fn page(report: &Report) -> String {
         text.push_str("</section>\n");
     }
     text.push_str(&details(report));
-    text.push_str("</main>\n</body>\n</html>\n");
-    text
+    document(&format!("{}: {}", word(report.verdict), report.scenario), "", &text)
+}
+
+/// A page with this title and these sections, which may have more style than all pages.
+pub(crate) fn document(title: &str, style: &str, sections: &str) -> String {
+    let title = Escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n<main>\n\
+         {sections}</main>\n</body>\n</html>\n"
+    )
 }
 
 /// What must be seen first: how it ended, what it was, what happened, how to see it again.
@@ -134,7 +137,7 @@ fn environment(environment: &Environment) -> String {
 }
 
 /// Names and values; the values are HTML.
-fn pairs(class: &str, rows: &[(&str, impl Display)]) -> String {
+pub(crate) fn pairs(class: &str, rows: &[(&str, impl Display)]) -> String {
     let mut text = format!("<dl class=\"{class}\">\n");
     for (name, value) in rows {
         put(&mut text, format_args!("<div><dt>{name}</dt><dd>{value}</dd></div>\n"));

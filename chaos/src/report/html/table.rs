@@ -7,21 +7,21 @@ use crate::report::number;
 const MAX_ROWS: usize = 1_000;
 
 /// Figures under a header. The first column names the row.
-pub(super) struct Table {
+pub(crate) struct Table {
     /// The header.
-    pub(super) head: Vec<String>,
+    pub(crate) head: Vec<String>,
     /// The rows, each as long as the header.
-    pub(super) rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with this header and no rows yet.
-    pub(super) fn new<const N: usize>(head: [&str; N]) -> Self {
+    pub(crate) fn new<const N: usize>(head: [&str; N]) -> Self {
         Self { head: head.map(str::to_owned).into(), rows: Vec::new() }
     }
 
     /// The table as HTML.
-    pub(super) fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let mut text = "<div class=\"scroll\"><table class=\"figures\">\n<thead><tr>".to_owned();
         for cell in &self.head {
             put(&mut text, format_args!("<th scope=\"col\">{}</th>", Escaped(cell)));
@@ -48,7 +48,7 @@ impl Table {
     }
 
     /// The table, folded away under a title.
-    pub(super) fn folded(&self, title: &str) -> String {
+    pub(crate) fn folded(&self, title: &str) -> String {
         let (title, table) = (Escaped(title), self.html());
         format!("<details>\n<summary>{title}</summary>\n{table}</details>\n")
     }

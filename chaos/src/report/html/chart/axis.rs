@@ -149,7 +149,7 @@ fn milliseconds(ms: f64) -> String {
 }
 
 /// The next number of 1, 2 and 5 times a power of ten, below or above.
-fn nice(value: f64, direction: fn(f64) -> f64) -> f64 {
+pub(crate) fn nice(value: f64, direction: fn(f64) -> f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     let digit = value / power;
     let up = direction(0.5) > 0.5;
@@ -163,7 +163,8 @@ fn nice(value: f64, direction: fn(f64) -> f64) -> f64 {
     chosen.unwrap_or(1.0) * power
 }
 
-fn multiples(step: f64, from: f64, to: f64) -> Vec<f64> {
+/// The multiples of a step from one value to another.
+pub(crate) fn multiples(step: f64, from: f64, to: f64) -> Vec<f64> {
     let first = (from / step - 1e-9).ceil();
     let steps = number::whole(((to / step + 1e-9).floor() - first).max(-1.0) + 1.0);
     (0..steps).map(|turn| (first + number::float(turn)) * step).collect()

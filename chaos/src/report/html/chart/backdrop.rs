@@ -153,8 +153,8 @@ fn draw_lane(
     root.draw(&Text::new(text.clone(), (x, middle), style))
 }
 
-/// About how wide a text will be.
-fn width(text: &str) -> i32 {
+/// About how wide a text will be, in units of a drawing.
+pub(crate) fn width(text: &str) -> i32 {
     let letters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX / 1_000);
     // Letters of a sans-serif font are about 0.55 of its size, in tenths of a pixel here.
     #[expect(clippy::cast_possible_truncation, reason = "66 fits")]

@@ -6,7 +6,7 @@ use crate::report::html::escape::Escaped;
 
 /// What something is drawn with. Its colour and dashes are in the style sheet, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::report::html) enum Ink {
+pub(crate) enum Ink {
     /// Text.
     Text,
     /// Text that matters less.
@@ -35,10 +35,14 @@ pub(in crate::report::html) enum Ink {
     Four,
     /// The fifth kind.
     Five,
+    /// A change for the worse.
+    Worse,
+    /// A change for the better.
+    Better,
 }
 
 impl Ink {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Text,
         Self::Faint,
         Self::Grid,
@@ -53,10 +57,12 @@ impl Ink {
         Self::Three,
         Self::Four,
         Self::Five,
+        Self::Worse,
+        Self::Better,
     ];
 
     /// The name in the style sheet, where `s-` makes it a stroke and `f-` a filling.
-    pub(in crate::report::html) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Faint => "faint",
@@ -72,17 +78,19 @@ impl Ink {
             Self::Three => "three",
             Self::Four => "four",
             Self::Five => "five",
+            Self::Worse => "worse",
+            Self::Better => "better",
         }
     }
 
     /// The colour that stands for it until [`styled`] puts the class in its place.
-    pub(super) fn color(self) -> RGBColor {
+    pub(crate) fn color(self) -> RGBColor {
         RGBColor(0xF0, 0x0D, self as u8)
     }
 }
 
 /// The drawing with classes for colours, a label, and without what the style sheet says anyway.
-pub(super) fn styled(svg: &str, class: &str, label: &str) -> String {
+pub(crate) fn styled(svg: &str, class: &str, label: &str) -> String {
     let mut text = svg.to_owned();
     for ink in Ink::ALL {
         let RGBColor(r, g, b) = ink.color();

@@ -12,8 +12,10 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub(super) use axis::Scale;
+pub(crate) use axis::{multiples, nice};
 pub(super) use backdrop::Backdrop;
-pub(super) use ink::Ink;
+pub(crate) use backdrop::width;
+pub(crate) use ink::{Ink, styled};
 
 use coordinate::Coordinate;
 
@@ -21,18 +23,18 @@ use super::escape::Escaped;
 
 /// Units of a drawing for each pixel of the page: plotters draws at whole numbers only, and lines that are
 /// rounded to a pixel look torn.
-const UNIT: i32 = 10;
+pub(crate) const UNIT: i32 = 10;
 /// What plotters divides a font's size by before it writes it.
 const FONT: f64 = 1.24;
 /// The size of all text, in pixels.
 const TEXT: f64 = 12.0;
 /// The height of a line of text, in pixels.
-const LINE: i32 = 18;
+pub(crate) const LINE: i32 = 18;
 /// Space on the right, in pixels; half of a label may stand there.
 const RIGHT: i32 = 24;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type DrawError = DrawingAreaErrorKind<std::io::Error>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type DrawError = DrawingAreaErrorKind<std::io::Error>;
 
 /// What is drawn over time or over quantiles.
 pub(super) struct Chart<'a> {
@@ -110,7 +112,7 @@ impl Chart<'_> {
             self.draw(&root, frame, head)?;
             root.present()?;
         }
-        Ok(ink::styled(&svg, frame.class, &self.label))
+        Ok(styled(&svg, frame.class, &self.label))
     }
 
     fn draw(&self, root: &Area<'_>, frame: Frame, head: i32) -> Result<(), DrawError> {
@@ -182,13 +184,13 @@ impl Chart<'_> {
     }
 }
 
-fn label(ink: Ink) -> TextStyle<'static> {
+pub(crate) fn label(ink: Ink) -> TextStyle<'static> {
     let size = TEXT * f64::from(UNIT) * FONT;
     let mut style = TextStyle::from(("sans-serif", size).into_font());
     style.color = ink.color().to_backend_color();
     style
 }
 
-fn unsigned(units: i32) -> u32 {
+pub(crate) fn unsigned(units: i32) -> u32 {
     units.unsigned_abs()
 }
