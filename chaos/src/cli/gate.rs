@@ -20,10 +20,15 @@ use crate::run::{Live, log};
 use crate::schema::{Overrides, Scenario};
 use crate::stack::{Choice, Provider};
 
+/// The report for programs.
+const REPORT: &str = "report.json";
+/// The report for the summary of a workflow.
+const SUMMARY: &str = "report.md";
+
 /// What is compared with what.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only benchmarks and objectives with this in their name, such as pool/acquire
+    /// Only the benchmark of this name; if there is none, what has this in its name, such as pool/acquire
     #[arg(default_value = "")]
     filter: String,
     /// Compare with this revision instead of the baselines'; there are no stored times of it
@@ -107,11 +112,15 @@ pub(super) fn gate(arguments: &Arguments, files: &Files) -> Result<u8, CliError>
         base: arguments.base.clone(),
         slowdown: arguments.slowdown,
     };
+    // What an earlier run has left must not be taken for the verdict of one that fails.
+    for name in [REPORT, SUMMARY] {
+        drop(fs::remove_file(out.join(name)));
+    }
     let report = with_scenarios(files, &arguments.place, |scenarios| {
         run(&options, scenarios, &tell()).map_err(CliError::from)
     })?;
-    keep(&out, &report)?;
     show(arguments.format, &report)?;
+    keep(&out, &report)?;
     Ok(match report.verdict {
         Verdict::Pass => 0,
         Verdict::Inconclusive => INCONCLUSIVE,
@@ -246,8 +255,8 @@ fn keep(folder: &Path, report: &GateReport) -> Result<(), CliError> {
     let json = serde_json::to_string_pretty(report)
         .map_err(|error| CliError::Internal(error.to_string()))?;
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("report.json"), json + "\n")?;
-    fs::write(folder.join("report.md"), text::markdown(report))?;
+    fs::write(folder.join(REPORT), json + "\n")?;
+    fs::write(folder.join(SUMMARY), text::markdown(report))?;
     Ok(())
 }
 
@@ -273,10 +282,11 @@ impl From<GateError> for CliError {
             GateError::Interrupted => Self::Interrupted,
             GateError::NotStarted { .. }
             | GateError::NoBaseline { .. }
+            | GateError::NoObjectives { .. }
             | GateError::UnknownRevision { .. } => Self::Unavailable(text),
+            GateError::NoSlowdown(_) | GateError::Unsteady { .. } => Self::Inconclusive(text),
             GateError::NothingMatches { .. }
             | GateError::NotCommitted { .. }
-            | GateError::NoSlowdown(_)
             | GateError::Baseline(
                 BaselineError::Malformed { .. } | BaselineError::OtherSchema { .. },
             ) => Self::Invalid(text),

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::files::Files;
-use crate::report::outcome::{INTERNAL, UNAVAILABLE};
+use crate::report::outcome::{INCONCLUSIVE, INTERNAL, UNAVAILABLE};
 
 /// Exit code: it is slower than it was.
 const REGRESSION: u8 = 3;
@@ -94,6 +94,9 @@ enum CliError {
     /// The runner could not do its work.
     #[error("{0}")]
     Internal(String),
+    /// The machine was too busy.
+    #[error("{0}")]
+    Inconclusive(String),
     /// A signal ended it, after everything was undone.
     #[error("interrupted; everything was undone")]
     Interrupted,
@@ -108,6 +111,7 @@ impl CliError {
             Self::Invalid(_) => INVALID,
             Self::Unavailable(_) => UNAVAILABLE,
             Self::Interrupted => INTERRUPTED,
+            Self::Inconclusive(_) => INCONCLUSIVE,
             // A reader that has seen enough, as in `… | head`, is no failure.
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Internal(_) | Self::Io(_) => INTERNAL,
@@ -219,7 +223,7 @@ mod tests {
         use clap::CommandFactory;
 
         use crate::manual::{first_column, manual, quoted};
-        use crate::report::outcome::{FAILED, INCONCLUSIVE};
+        use crate::report::outcome::FAILED;
         use crate::stack::Provider;
 
         let manual = manual();

@@ -1,19 +1,22 @@
 //! Accepting a baseline: several runs of everything, and their middle on the shelf.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::baseline::{self, Baseline, Kind, MIN_RUNS, Shelf};
 use super::builds::{Builds, Variant};
 use super::error::GateError;
 use super::instructions::Counter;
-use super::objective::{self, Observation, Observed};
+use super::objective::{self, Observation};
 use super::program::{Benchmark, Program};
 use super::run::{Options, Scenarios, Tell, class};
-use super::screen::{Reading, Stored};
+use super::screen::{MAX_DRIFT, Reading, Stored};
 use super::statistic::{median, spread};
 use super::step::Step;
 use crate::schema::Scenario;
+
+/// So often a reading is taken before the machine is too busy.
+const TRIES: usize = 5;
 
 /// What was accepted.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,16 +27,14 @@ pub struct Accepted {
     pub before: Option<Baseline>,
     /// Where it is.
     pub path: PathBuf,
-    /// What has no stored values, and why.
-    pub lacking: Vec<(String, String)>,
 }
 
 /// Measures the commit that is checked out and stores what it needs, in place of the rolling baseline of this
 /// class of machine; with `anchor`, in place of the anchor too.
 ///
 /// # Errors
-/// If the work tree differs from the commit, and if something cannot be built, measured or written. Then nothing is
-/// stored.
+/// If the work tree differs from the commit, if the machine is too busy, if a scenario has no values, and if
+/// something cannot be built, measured or written. Then nothing is stored.
 pub fn accept(
     options: &Options,
     anchor: bool,
@@ -49,12 +50,9 @@ pub fn accept(
     let build = builds.of(&tree, Variant::Plain, || tell(&Step::Building { what: "this tree" }))?;
     let program = Program::plain(&build.benches);
     let benchmarks = benchmarks(&program, tell)?;
-    let (mut objectives, mut lacking) = (BTreeMap::new(), Vec::new());
+    let mut objectives = BTreeMap::new();
     for scenario in scenarios.all {
-        match runs(scenario, &build.server, &program, scenarios, tell)? {
-            Ok(runs) => objectives.extend(objective::stored(&runs)),
-            Err(reason) => lacking.push((scenario.name.clone(), reason)),
-        }
+        objectives.extend(objective::stored(&runs(scenario, &build.server, scenarios, tell)?));
     }
     let baseline = Baseline {
         schema: baseline::SCHEMA.to_owned(),
@@ -73,7 +71,7 @@ pub fn accept(
         shelf.put(&baseline, Kind::Anchor)?;
     }
     let path = shelf.put(&baseline, Kind::Rolling)?;
-    Ok(Accepted { baseline, before, path, lacking })
+    Ok(Accepted { baseline, before, path })
 }
 
 /// Keeps what the same revision needed with other providers of PostgreSQL.
@@ -96,7 +94,7 @@ fn benchmarks(program: &Program, tell: Tell<'_>) -> Result<BTreeMap<String, Stor
         for (benchmark, readings) in &mut readings {
             at += 1;
             tell(&Step::Reading { benchmark: &benchmark.name, at, of });
-            readings.push(program.read(benchmark)?);
+            readings.push(steady(program, benchmark)?);
         }
     }
     let counter = Counter::find();
@@ -116,6 +114,25 @@ fn benchmarks(program: &Program, tell: Tell<'_>) -> Result<BTreeMap<String, Stor
     Ok(stored)
 }
 
+/// A reading during which the machine stayed as it was.
+fn steady(program: &Program, benchmark: &Benchmark) -> Result<Reading, GateError> {
+    let mut reading = program.read(benchmark)?;
+    for _ in 1..TRIES {
+        if reading.drift() <= MAX_DRIFT {
+            return Ok(reading);
+        }
+        reading = program.read(benchmark)?;
+    }
+    if reading.drift() <= MAX_DRIFT {
+        return Ok(reading);
+    }
+    Err(GateError::Unsteady {
+        benchmark: benchmark.name.clone(),
+        percent: reading.drift() * 100.0,
+        tries: TRIES,
+    })
+}
+
 /// The middle of several readings. `None` of none.
 fn middle(readings: &[Reading], instructions: Option<f64>) -> Option<Stored> {
     let of = |value: fn(&Reading) -> f64| -> Vec<f64> { readings.iter().map(value).collect() };
@@ -133,23 +150,25 @@ fn middle(readings: &[Reading], instructions: Option<f64>) -> Option<Stored> {
     })
 }
 
-/// So many runs of a scenario; or why there are none.
+/// So many runs of a scenario.
 fn runs(
     scenario: &Scenario,
-    server: &std::path::Path,
-    program: &Program,
+    server: &Path,
     scenarios: Scenarios<'_>,
     tell: Tell<'_>,
-) -> Result<Result<Vec<Observed>, String>, GateError> {
+) -> Result<Vec<BTreeMap<String, f64>>, GateError> {
     let mut runs = Vec::new();
     while runs.len() < MIN_RUNS {
         tell(&Step::Running { scenario: &scenario.name });
-        match objective::observe(scenario, server, program, scenarios.run)? {
-            Observation::Values(observed) => runs.push(observed),
-            Observation::Skipped(reason) | Observation::Failed(reason) => return Ok(Err(reason)),
+        match objective::observe(scenario, server, scenarios.run)? {
+            Observation::Values(values) => runs.push(values),
+            Observation::Skipped(reason) | Observation::Failed(reason) => {
+                let scenario = scenario.name.clone();
+                return Err(GateError::NoObjectives { scenario, reason });
+            }
         }
     }
-    Ok(Ok(runs))
+    Ok(runs)
 }
 
 fn kernel() -> String {

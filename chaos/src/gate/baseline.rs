@@ -88,9 +88,7 @@ pub struct Baseline {
 pub struct StoredObjective {
     /// The value, in seconds.
     pub seconds: f64,
-    /// What the calibration took, in nanoseconds.
-    pub calibration: f64,
-    /// How far the runs scatter, each with its own calibration taken into account, in logarithms.
+    /// How far the runs scatter, in logarithms.
     pub tau: f64,
     /// How many runs it is made of.
     pub runs: usize,
@@ -239,6 +237,8 @@ mod tests {
         let rolling = shelf.all(Kind::Rolling).unwrap();
         assert!(!rolling.is_empty());
         for Baseline { benchmarks, objectives, .. } in &rolling {
+            assert!(benchmarks.contains_key("pool/acquire/1"));
+            assert!(objectives.values().any(|objectives| !objectives.is_empty()));
             assert!(benchmarks.values().all(|stored| stored.runs >= MIN_RUNS));
             assert!(objectives.values().flatten().all(|(_, stored)| stored.runs >= MIN_RUNS));
         }

@@ -89,8 +89,10 @@ impl Builds {
             waiting();
             lock.lock().map_err(|source| GateError::io(&path, source))?;
         }
+        let repository = Repository::open(root, cache)?;
+        repository.recover()?;
         Ok(Self {
-            repository: Repository::open(root, cache)?,
+            repository,
             cache: cache.to_owned(),
             compiler: said(Command::new("rustc").arg("-vV").current_dir(root))?,
             _lock: lock,
@@ -121,10 +123,11 @@ impl Builds {
         if !self.has(tree, variant) {
             building();
             self.build(tree, variant, &folder)?;
-            self.prune()?;
         }
         let mark = folder.join(MARK);
         fs::write(&mark, &tree.0).map_err(|source| GateError::io(&mark, source))?;
+        let builds = self.cache.join("builds");
+        prune(&builds).map_err(|source| GateError::io(&builds, source))?;
         Ok(build)
     }
 
@@ -172,8 +175,7 @@ impl Builds {
                 };
                 fs::copy(program, new.path().join(name))?;
             }
-            // A folder without its mark is of a build that was killed right here.
-            drop(fs::remove_dir_all(folder));
+            fs::write(new.path().join(MARK), &tree.0)?;
             fs::rename(new.keep(), folder)?;
             Ok(Ok(()))
         };
@@ -184,11 +186,9 @@ impl Builds {
     /// were built otherwise cannot be compared.
     fn cargo(&self, work_tree: &Path, variant: Variant) -> Command {
         let mut cargo = Command::new("cargo");
-        for name in Environment::of_process().variables.keys() {
-            let is_cargo = name.starts_with("CARGO") && name != "CARGO_HOME";
-            if is_cargo || name.starts_with("RUSTFLAGS") {
-                cargo.env_remove(name);
-            }
+        let environment = Environment::of_process();
+        for name in environment.variables.keys().filter(|name| changes_builds(name)) {
+            cargo.env_remove(name);
         }
         cargo
             .current_dir(work_tree)
@@ -199,24 +199,36 @@ impl Builds {
             .args(variant.features());
         cargo
     }
+}
 
-    /// Removes all builds but those that were used last, and what killed gates have left.
-    fn prune(&self) -> Result<(), GateError> {
-        let folder = self.cache.join("builds");
-        let wrong = |source| GateError::io(&folder, source);
-        let mut builds = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(wrong)? {
-            let path = entry.map_err(wrong)?.path();
-            let used = fs::metadata(path.join(MARK)).and_then(|mark| mark.modified()).ok();
-            builds.push((used, path));
-        }
-        builds.sort();
-        let too_many = builds.len().saturating_sub(KEPT);
-        for (_, path) in builds.into_iter().take(too_many) {
-            fs::remove_dir_all(path).map_err(wrong)?;
-        }
-        Ok(())
+/// Removes all builds but those that were used last, and what killed gates have left.
+fn prune(builds: &Path) -> io::Result<()> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(builds)? {
+        let path = entry?.path();
+        let used = fs::metadata(path.join(MARK)).and_then(|mark| mark.modified()).ok();
+        found.push((used, path));
     }
+    found.sort();
+    let too_many = found.len().saturating_sub(KEPT);
+    let old = found.into_iter().enumerate();
+    for (_, (_, path)) in old.filter(|(at, (used, _))| used.is_none() || *at < too_many) {
+        fs::remove_dir_all(path)?;
+    }
+    Ok(())
+}
+
+/// Whether a variable makes cargo, the compiler or a C compiler build something else, and not only from elsewhere.
+fn changes_builds(name: &str) -> bool {
+    let parts =
+        ["RUSTC", "RUSTFLAGS", "CARGO_BUILD", "CARGO_PROFILE", "CARGO_TARGET", "CARGO_ENCODED"];
+    let tools = ["CC", "CXX", "AR", "CFLAGS", "CXXFLAGS", "LDFLAGS"];
+    let is_tool = |tool: &str| {
+        let rest =
+            name.strip_prefix("HOST_").or_else(|| name.strip_prefix("TARGET_")).unwrap_or(name);
+        rest == tool || rest.strip_prefix(tool).is_some_and(|rest| rest.starts_with('_'))
+    };
+    parts.iter().any(|part| name.starts_with(part)) || tools.into_iter().any(is_tool)
 }
 
 fn executable<'a>(messages: &'a [Message], name: &str, kind: &str) -> Option<&'a Path> {
@@ -227,4 +239,46 @@ fn executable<'a>(messages: &'a [Message], name: &str, kind: &str) -> Option<&'a
             && target.is_some_and(|it| it.name == name && it.kind.iter().any(|it| it == kind))
     };
     messages.iter().find(is_it)?.executable.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_that_were_used_last_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let build = |name: &str| folder.path().join(name);
+        for at in 0..=KEPT {
+            let path = build(&format!("{at:02}"));
+            fs::create_dir(&path).unwrap();
+            let mark = File::create(path.join(MARK)).unwrap();
+            let age = std::time::Duration::from_secs(1000 - at as u64);
+            mark.set_modified(mark.metadata().unwrap().modified().unwrap() - age).unwrap();
+        }
+        fs::create_dir(build("killed")).unwrap();
+        prune(folder.path()).unwrap();
+        assert!(!build("00").exists() && !build("killed").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), KEPT);
+        prune(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), KEPT);
+    }
+
+    #[test]
+    fn only_what_changes_a_build_is_kept_from_it() {
+        for name in [
+            "RUSTFLAGS",
+            "RUSTC_WRAPPER",
+            "CARGO_TARGET_DIR",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "CC",
+            "CFLAGS_x86_64_unknown_linux_gnu",
+            "TARGET_CC",
+        ] {
+            assert!(changes_builds(name), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_HTTP_PROXY", "CARGO_NET_OFFLINE", "PATH", "CCACHE"] {
+            assert!(!changes_builds(name), "{name}");
+        }
+    }
 }

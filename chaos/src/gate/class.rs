@@ -7,6 +7,9 @@ use std::thread::available_parallelism;
 
 use serde::{Deserialize, Serialize};
 
+/// What the tables begin with whose settings the measured programs are compiled with.
+const PROFILES: [&str; 2] = ["[profile.release", "[profile.bench"];
+
 /// How many hexadecimal digits of a hash tell two profiles apart.
 const DIGITS: usize = 8;
 
@@ -66,13 +69,13 @@ fn word(name: &str) -> String {
     parts.collect::<Vec<_>>().join("-").to_ascii_lowercase()
 }
 
-/// A hash of the profiles in a `Cargo.toml`, without its comments.
+/// A hash of these profiles in a `Cargo.toml`, without its comments.
 fn profile(manifest: &str) -> String {
     let mut inside = false;
     let mut hasher = blake3::Hasher::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            inside = line.starts_with("[profile");
+            inside = PROFILES.iter().any(|profile| line.starts_with(profile));
         }
         if inside && !line.is_empty() && !line.starts_with('#') {
             hasher.update(line.as_bytes());
@@ -105,6 +108,7 @@ mod tests {
         let same = MANIFEST.replace("\"x\"", "\"y\"").replace("# Why.", "# Because.");
         assert_eq!(profile(MANIFEST), profile(&same));
         assert_ne!(profile(MANIFEST), profile(&MANIFEST.replace("debug = 1", "debug = 2")));
+        assert_eq!(profile(MANIFEST), profile(&format!("{MANIFEST}[profile.dev]\ndebug = 2\n")));
         assert_eq!(profile(MANIFEST).len(), DIGITS);
     }
 

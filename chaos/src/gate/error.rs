@@ -15,7 +15,8 @@ pub enum GateError {
     /// A revision is not in this clone.
     #[error(
         "the revision {revision} is not in this clone; if the clone is shallow, `git fetch --unshallow` gets \
-         it (in a workflow: `fetch-depth: 0`), or name another one with --base"
+         it (in a workflow: `fetch-depth: 0`); if it was squashed or rebased away, accept another baseline or \
+         name a revision with --base"
     )]
     UnknownRevision {
         /// Its name.
@@ -40,6 +41,30 @@ pub enum GateError {
         /// The commit that is checked out.
         head: String,
     },
+    /// A machine is too busy for what it needs to be stored.
+    #[error(
+        "{benchmark}: the machine's speed changed by {percent:.0} % during each of {tries} measurements; accept a \
+         baseline where less else is running"
+    )]
+    Unsteady {
+        /// What was measured.
+        benchmark: String,
+        /// How much its speed changed in the last one, in percent.
+        percent: f64,
+        /// How often it was tried.
+        tries: usize,
+    },
+    /// A scenario has no values, so that a baseline would lack its objectives.
+    #[error(
+        "the scenario {scenario} has no values for a baseline: {reason}; nothing was accepted, \
+         `scenarios {scenario}` runs it alone"
+    )]
+    NoObjectives {
+        /// Which.
+        scenario: String,
+        /// Why.
+        reason: String,
+    },
     /// No benchmark and no objective has such a name.
     #[error(
         "nothing that is gated has `{filter}` in its name; `scenarios baseline show` names what is"
@@ -48,7 +73,7 @@ pub enum GateError {
         /// What was asked for.
         filter: String,
     },
-    /// A slowdown cannot be injected.
+    /// The machine was too busy to find out how much a slowdown costs.
     #[error("{0}")]
     NoSlowdown(String),
     /// A program could not be started.

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::error::GateError;
-use super::instructions::Instructions;
+use super::instructions::{Growth, Instructions};
 use super::model::{Presence, Row};
+use super::objective;
 use super::program::{Benchmark, Program};
 use super::proof::{Proof, Round, Rules};
 use super::run::{Gate, Readings};
@@ -46,7 +47,10 @@ impl Gate<'_> {
             let stored = side.stored.as_ref().and_then(|it| it.benchmarks.get(name));
             let presence = match stored {
                 Some(_) => Presence::Both,
-                None if self.base_names(side)?.contains(name) => Presence::Both,
+                // What the stored times do not know, the baseline's build did not have.
+                None if side.stored.is_none() && self.base_names(side)?.contains(name) => {
+                    Presence::Both
+                }
                 None => Presence::New,
             };
             let mut row = Row::new(name, side.kind, side.limit, presence);
@@ -58,7 +62,6 @@ impl Gate<'_> {
             rows.push(row.judged());
         }
         self.prove(side, &mut rows)?;
-        rows.extend(self.gone(side, benchmarks));
         Ok(rows)
     }
 
@@ -68,14 +71,28 @@ impl Gate<'_> {
         Ok(listed.into_iter().map(|benchmark| benchmark.name).collect())
     }
 
-    /// What the baseline has and this build has not.
-    fn gone(&self, side: &Side, benchmarks: &[Benchmark]) -> Vec<Row> {
-        let names = side.stored.iter().flat_map(|baseline| baseline.benchmarks.keys());
-        names
-            .filter(|name| name.contains(self.filter))
-            .filter(|name| benchmarks.iter().all(|it| it.name != **name))
-            .map(|name| Row::new(name, side.kind, side.limit, Presence::Gone))
-            .collect()
+    /// What the baseline has and this build has not. The anchor is not asked: what was accepted since to be gone, is.
+    pub(super) fn gone(
+        &self,
+        sides: &[Side],
+        benchmarks: &[Benchmark],
+    ) -> Result<Vec<Row>, GateError> {
+        let Some(side) = sides.first() else { return Ok(Vec::new()) };
+        let mut names = match &side.stored {
+            Some(stored) => stored.benchmarks.keys().cloned().collect(),
+            None => self.base_names(side)?,
+        };
+        names.retain(|name| benchmarks.iter().all(|benchmark| benchmark.name != *name));
+        let objectives =
+            side.stored.iter().flat_map(|it| it.objectives.get(self.scenarios.provider));
+        let is_there = |name: &str| {
+            let mut all = self.scenarios.all.iter();
+            all.any(|scenario| objective::names(scenario).any(|objective| objective == name))
+        };
+        let objectives = objectives.flat_map(|it| it.keys()).filter(|name| !is_there(name));
+        names.extend(objectives.cloned());
+        names.retain(|name| name.contains(self.filter));
+        Ok(names.iter().map(|name| Row::new(name, side.kind, side.limit, Presence::Gone)).collect())
     }
 
     fn instructions(
@@ -85,13 +102,15 @@ impl Gate<'_> {
         head: Option<f64>,
     ) -> Result<Option<Instructions>, GateError> {
         let (Some(head), Some(counter)) = (head, &self.counter) else { return Ok(None) };
-        let base = match side.instructions(benchmark) {
-            Some(stored) => stored,
-            None => {
-                (self.tell)(&Step::Counting { benchmark });
-                counter.count(&Program::plain(&self.base(side)?.benches), benchmark)?
+        if let Some(stored) = side.instructions(benchmark) {
+            let instructions = Instructions::of(stored, head, side.limit);
+            // Another C library or another valgrind counts otherwise, so a stored count does not convict either.
+            if instructions.growth != Growth::BeyondLimit {
+                return Ok(Some(instructions));
             }
-        };
+        }
+        (self.tell)(&Step::Counting { benchmark });
+        let base = counter.count(&Program::plain(&self.base(side)?.benches), benchmark)?;
         Ok(Some(Instructions::of(base, head, side.limit)))
     }
 

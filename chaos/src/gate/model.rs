@@ -159,6 +159,12 @@ impl Row {
         self.screening.is_some_and(|screening| screening.finding.is_suspect())
     }
 
+    /// Whether there is something to say of it although it passed.
+    pub fn has_remark(&self) -> bool {
+        let blind = self.proof.is_some_and(|proof| proof.blind_to_tail);
+        blind || self.instructions.is_some_and(|counts| counts.growth == Growth::Notable)
+    }
+
     /// With the verdict that follows from the rest.
     pub fn judged(mut self) -> Self {
         (self.verdict, self.because) = self.judge();
@@ -236,9 +242,14 @@ fn proven(proof: &Proof, limit: &str) -> (Verdict, String) {
             (Verdict::Inconclusive, because)
         }
         Outcome::Unproven => {
+            let (what, points) = if p10.ratio > mean.ratio || *blind_to_tail {
+                ("tenth percentile", p10)
+            } else {
+                ("mean", mean)
+            };
             let because = format!(
-                "after {rounds} rounds it is {}, on both sides of {limit}",
-                range(p10.low, p10.high)
+                "after {rounds} rounds its {what} is {}, on both sides of {limit}",
+                range(points.low, points.high)
             );
             (Verdict::Inconclusive, because)
         }

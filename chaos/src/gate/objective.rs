@@ -7,19 +7,18 @@ use std::path::Path;
 
 use super::baseline::StoredObjective;
 use super::error::GateError;
-use super::program::Program;
 use super::proof::{Figures, Round};
 use super::screen::{Finding, Screening};
 use super::statistic::{median, spread};
 use crate::report::model::{Report, Verdict};
 use crate::schema::Scenario;
 
-/// What the machine's own speed is measured with for objectives. A round trip between threads would be closer to what
-/// they do, but takes 4 or 7 µs by where the scheduler happens to put them.
-const CALIBRATION: &str = "cpu";
-
-/// The least ratio that the screen takes for slower.
+/// The least ratio that the screen takes for slower. It is as wide as the machine's own speed wanders, for which
+/// no calibration is needed then.
 const MIN_LIMIT: f64 = 1.5;
+
+/// The largest: what is noisier than that is proven.
+const MAX_LIMIT: f64 = 2.0;
 
 /// So many times the scatter of the baseline's own runs, in logarithms, are noise.
 const NOISE: f64 = 4.0;
@@ -30,22 +29,11 @@ const RETRIES: usize = 2;
 /// Runs a scenario once with the server at a path.
 pub type RunScenario<'a> = &'a dyn Fn(&Scenario, &Path) -> Result<Report, GateError>;
 
-/// What one run of a scenario showed.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Observed {
-    /// Who provided PostgreSQL.
-    pub(super) provider: String,
-    /// The objectives, in seconds.
-    pub(super) values: BTreeMap<String, f64>,
-    /// What the calibration took around it, in nanoseconds.
-    pub(super) calibration: f64,
-}
-
 /// What came of a run of a scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Observation {
-    /// Its objectives.
-    Values(Observed),
+    /// Its objectives by name, in seconds.
+    Values(BTreeMap<String, f64>),
     /// It cannot run here, and why.
     Skipped(String),
     /// It broke a promise or could not be judged, and why.
@@ -57,27 +45,27 @@ pub(super) fn name(scenario: &str, objective: &str) -> String {
     format!("{scenario}: {objective}")
 }
 
+/// The names of all objectives of a scenario.
+pub(super) fn names(scenario: &Scenario) -> impl Iterator<Item = String> {
+    scenario.objectives.iter().map(|objective| name(&scenario.name, &objective.to_string()))
+}
+
 /// Runs the scenario, again if the machine was too busy, and takes its objectives.
 pub(super) fn observe(
     scenario: &Scenario,
     server: &Path,
-    program: &Program,
     run: RunScenario<'_>,
 ) -> Result<Observation, GateError> {
-    let mut left = RETRIES;
-    loop {
-        let before = program.calibrate(CALIBRATION)?;
-        let report = run(scenario, server)?;
-        let after = program.calibrate(CALIBRATION)?;
-        if report.verdict == Verdict::Inconclusive && left > 0 {
-            left -= 1;
-            continue;
+    let mut report = run(scenario, server)?;
+    for _ in 0..RETRIES {
+        if report.verdict == Verdict::Inconclusive {
+            report = run(scenario, server)?;
         }
-        return Ok(observed(&report, (before * after).sqrt()));
     }
+    Ok(observed(&report))
 }
 
-fn observed(report: &Report, calibration: f64) -> Observation {
+fn observed(report: &Report) -> Observation {
     if report.verdict != Verdict::Pass {
         let broken = report.assertions.iter().find(|it| it.verdict != Verdict::Pass);
         let why = report.reason.clone().or_else(|| broken.map(|it| it.text.clone()));
@@ -89,44 +77,42 @@ fn observed(report: &Report, calibration: f64) -> Observation {
             }
         };
     }
-    let values = report.objectives.iter().filter_map(|(objective, value)| {
-        Some((name(&report.scenario, objective), value.filter(|it| *it > 0.0)?))
-    });
-    Observation::Values(Observed {
-        provider: report.environment.provider.clone(),
-        values: values.collect(),
-        calibration,
-    })
+    let mut values = BTreeMap::new();
+    for (objective, value) in &report.objectives {
+        match value {
+            Some(seconds) if *seconds > 0.0 => {
+                values.insert(name(&report.scenario, objective), *seconds);
+            }
+            _ => {
+                let why = format!("a run had too little data for {objective}");
+                return Observation::Failed(why);
+            }
+        }
+    }
+    Observation::Values(values)
 }
 
 /// Holds what a run showed against the baseline.
-pub(super) fn screen(stored: &StoredObjective, seconds: f64, calibration: f64) -> Screening {
-    let change = (seconds / stored.seconds).ln() - (calibration / stored.calibration).ln();
-    let limit = MIN_LIMIT.ln().max(NOISE * stored.tau);
-    let finding = if change > limit { Finding::Slower } else { Finding::Fine };
-    Screening { ratio: Some(change.exp()), sigma: Some(stored.tau), finding }
+pub(super) fn screen(stored: &StoredObjective, seconds: f64) -> Screening {
+    let ratio = seconds / stored.seconds;
+    let limit = (NOISE * stored.tau).exp().clamp(MIN_LIMIT, MAX_LIMIT);
+    let finding = if ratio <= limit { Finding::Fine } else { Finding::Slower };
+    Screening { ratio: Some(ratio), sigma: Some(stored.tau), finding }
 }
 
-/// The middle of several runs, by objective. One that a run did not come to is left out.
-pub(super) fn stored(runs: &[Observed]) -> BTreeMap<String, StoredObjective> {
-    let names = runs.first().map(|run| run.values.keys().cloned()).into_iter().flatten();
-    names.filter_map(|name| Some((name.clone(), middle(runs, &name)?))).collect()
+/// The middle of several runs, by objective.
+pub(super) fn stored(runs: &[BTreeMap<String, f64>]) -> BTreeMap<String, StoredObjective> {
+    let names = runs.iter().flat_map(BTreeMap::keys);
+    names.filter_map(|name| Some((name.clone(), middle(runs, name)?))).collect()
 }
 
-fn middle(runs: &[Observed], name: &str) -> Option<StoredObjective> {
-    let values: Option<Vec<f64>> = runs.iter().map(|run| run.values.get(name).copied()).collect();
-    let values = values?;
-    let calibrations: Vec<f64> = runs.iter().map(|run| run.calibration).collect();
-    let changes: Vec<f64> = values
-        .iter()
-        .zip(&calibrations)
-        .map(|(value, calibration)| (value / calibration).ln())
-        .collect();
+fn middle(runs: &[BTreeMap<String, f64>], name: &str) -> Option<StoredObjective> {
+    let values: Vec<f64> = runs.iter().filter_map(|run| run.get(name).copied()).collect();
+    let logarithms: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     Some(StoredObjective {
         seconds: median(&values)?,
-        calibration: median(&calibrations)?,
-        tau: spread(&changes)?,
-        runs: runs.len(),
+        tau: spread(&logarithms)?,
+        runs: values.len(),
     })
 }
 
@@ -141,55 +127,46 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    const STORED: StoredObjective =
-        StoredObjective { seconds: 0.010, calibration: 20_000.0, tau: 0.05, runs: 8 };
-
-    fn run(value: f64, calibration: f64) -> Observed {
-        Observed {
-            provider: "process".to_owned(),
-            values: [("s: a".to_owned(), value)].into(),
-            calibration,
-        }
-    }
+    const STORED: StoredObjective = StoredObjective { seconds: 0.010, tau: 0.05, runs: 8 };
 
     #[test]
-    fn the_limit_of_the_screen_is_wide_and_wider_for_noisy_objectives() {
-        let finding = |stored: &StoredObjective, value, calibration| {
-            screen(stored, value, calibration).finding
-        };
-        assert_eq!(finding(&STORED, 0.0149, 20_000.0), Finding::Fine);
-        assert_eq!(finding(&STORED, 0.0151, 20_000.0), Finding::Slower);
-        assert_eq!(finding(&STORED, 0.0151, 22_000.0), Finding::Fine, "the machine is slower");
-        let noisy = StoredObjective { tau: 0.2, ..STORED };
-        assert_eq!(finding(&noisy, 0.0222, 20_000.0), Finding::Fine);
-        assert_eq!(finding(&noisy, 0.0223, 20_000.0), Finding::Slower, "e^0.8 = 2.2255");
+    fn the_limit_of_the_screen_is_wide_and_has_an_end() {
+        let finding = |stored: &StoredObjective, value| screen(stored, value).finding;
+        assert_eq!(finding(&STORED, 0.0149), Finding::Fine);
+        assert_eq!(finding(&STORED, 0.0151), Finding::Slower);
+        let noisy = StoredObjective { tau: 0.15, ..STORED };
+        assert_eq!(finding(&noisy, 0.0182), Finding::Fine, "e^0.6 = 1.822");
+        assert_eq!(finding(&noisy, 0.0183), Finding::Slower);
+        let hopeless = StoredObjective { tau: 0.5, ..STORED };
+        assert_eq!(finding(&hopeless, 0.0201), Finding::Slower);
+        assert_eq!(finding(&STORED, f64::NAN), Finding::Slower);
     }
 
     #[test]
     fn a_baseline_is_the_middle_of_runs_and_knows_their_scatter() {
-        let runs = [run(1.0, 100.0), run(2.0, 200.0), run(3.0, 300.0)];
-        let middle = stored(&runs)["s: a"];
-        assert_eq!((middle.seconds, middle.calibration, middle.runs), (2.0, 200.0, 3));
-        assert!(middle.tau.abs() < 1e-12, "only the machine was different");
-        let lacking = Observed { values: BTreeMap::new(), ..run(1.0, 100.0) };
-        assert!(stored(&[run(1.0, 100.0), lacking]).is_empty());
+        let run = |value: f64| BTreeMap::from([("s: a".to_owned(), value)]);
+        let middle = stored(&[run(1.0), run(2.0), run(4.0)])["s: a"];
+        assert_eq!((middle.seconds, middle.runs), (2.0, 3));
+        assert!((middle.tau - 1.4826 * 2_f64.ln()).abs() < 1e-12);
         assert!(stored(&[]).is_empty());
     }
 
     #[test]
-    fn only_a_run_that_passed_has_values() {
+    fn only_a_run_that_passed_and_has_all_values_counts() {
         let mut report = sample::report();
-        report.objectives = [("a in steady".to_owned(), Some(0.5)), ("b".to_owned(), None)].into();
+        report.objectives = [("a in steady".to_owned(), Some(0.5))].into();
         report.verdict = Verdict::Pass;
-        let scenario = &report.scenario;
-        let Observation::Values(found) = observed(&report, 1.0) else { panic!() };
-        assert_eq!(found.values, [(format!("{scenario}: a in steady"), 0.5)].into());
+        let name = name(&report.scenario, "a in steady");
+        assert_eq!(observed(&report), Observation::Values([(name, 0.5)].into()));
 
+        report.objectives.insert("b".to_owned(), None);
+        let too_little = "a run had too little data for b".to_owned();
+        assert_eq!(observed(&report), Observation::Failed(too_little));
         report.verdict = Verdict::Skipped;
         report.reason = Some("no PostgreSQL".to_owned());
-        assert_eq!(observed(&report, 1.0), Observation::Skipped("no PostgreSQL".to_owned()));
+        assert_eq!(observed(&report), Observation::Skipped("no PostgreSQL".to_owned()));
         report.verdict = Verdict::Fail;
         let failed = "the scenario ended fail: no PostgreSQL".to_owned();
-        assert_eq!(observed(&report, 1.0), Observation::Failed(failed));
+        assert_eq!(observed(&report), Observation::Failed(failed));
     }
 }

@@ -92,7 +92,8 @@ impl Program {
 
     /// A full run of a benchmark by criterion, with the calibration before and after it.
     pub(super) fn read(&self, benchmark: &Benchmark) -> Result<Reading, GateError> {
-        let home = tempfile::tempdir().map_err(|source| GateError::io(&self.path, source))?;
+        let home =
+            tempfile::tempdir().map_err(|source| GateError::io(&std::env::temp_dir(), source))?;
         let calibration_before = self.calibrate(&benchmark.calibration)?;
         let mut command = self.command();
         said(

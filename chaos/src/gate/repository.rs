@@ -9,6 +9,9 @@ use std::process::Command;
 
 use super::error::GateError;
 
+/// What the names of folders begin with that are gone when a call is over.
+const SCRATCH: &str = ".scratch-";
+
 /// A repository, and where the gate keeps what it adds to it.
 #[derive(Debug, Clone)]
 pub(super) struct Repository {
@@ -49,6 +52,27 @@ impl Repository {
         })
     }
 
+    /// Removes what a gate has left that was killed. No other one may be at work.
+    pub(super) fn recover(&self) -> Result<(), GateError> {
+        let wrong = |source| GateError::io(&self.cache, source);
+        for entry in fs::read_dir(&self.cache).map_err(wrong)? {
+            let path = entry.map_err(wrong)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name == "tree.index.lock" {
+                fs::remove_file(&path).map_err(wrong)?;
+            } else if name.starts_with(SCRATCH) {
+                fs::remove_dir_all(&path).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this tree is in the repository.
+    pub(super) fn has(&self, tree: &Tree) -> bool {
+        let mut git = self.git(&self.root, None);
+        said(git.args(["cat-file", "-e", &tree.0])).is_ok()
+    }
+
     /// The commit that is checked out.
     pub(super) fn head(&self) -> Result<Commit, GateError> {
         self.commit("HEAD")
@@ -70,14 +94,13 @@ impl Repository {
 
     /// What is in the user's work tree now, but for what is ignored.
     pub(super) fn working_tree(&self) -> Result<Tree, GateError> {
-        let folder = tempfile::tempdir_in(&self.cache)
+        let folder = tempfile::Builder::new()
+            .prefix(SCRATCH)
+            .tempdir_in(&self.cache)
             .map_err(|source| GateError::io(&self.cache, source))?;
         let index = folder.path().join("index");
-        // An index that knows the files already spares reading all of them.
-        let own = self.folder.join("index");
-        if own.exists() {
-            fs::copy(&own, &index).map_err(|source| GateError::io(&own, source))?;
-        }
+        // An index of its own reads every file. The user's would be faster, but git takes a file for unchanged that has
+        // its size and its second, unless the index is as young; a copy never is.
         said(self.git(&self.root, Some(&index)).args(["add", "--all", "."]))?;
         said(self.git(&self.root, Some(&index)).arg("write-tree")).map(Tree)
     }
@@ -199,6 +222,19 @@ mod tests {
         assert_eq!((read("a").as_deref(), read("b")), (Some("one"), None));
         assert_eq!(fs::metadata(folder.join("a")).unwrap().modified().unwrap(), touched);
         assert_eq!(status(&repository), "?? b");
+    }
+
+    #[test]
+    fn what_a_killed_gate_has_left_stops_no_other() {
+        let (place, repository) = repository();
+        fs::write(repository.cache.join("tree.index.lock"), "").unwrap();
+        fs::create_dir(repository.cache.join(".scratch-1")).unwrap();
+        let tree = repository.head().unwrap().tree;
+        assert!(repository.check_out(&tree, &place.path().join("tree")).is_err());
+        repository.recover().unwrap();
+        repository.check_out(&tree, &place.path().join("tree")).unwrap();
+        assert!(!repository.cache.join(".scratch-1").exists());
+        assert!(repository.has(&tree) && !repository.has(&Tree("0".repeat(40))));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Options {
     pub root: PathBuf,
     /// Where builds are kept.
     pub cache: PathBuf,
-    /// Only what has this in its name.
+    /// Only what has this name; if nothing has, what has this in its name.
     pub filter: String,
     /// The revision to compare with, instead of the baselines'.
     pub base: Option<String>,
@@ -85,6 +85,7 @@ pub fn run(
         scenarios,
         tell,
         skipped: Vec::new(),
+        observed: BTreeMap::new(),
     };
     let mut slowdown = None;
     if let (Some(wanted), Some(side)) = (options.slowdown, sides.first()) {
@@ -127,16 +128,18 @@ pub(super) struct Gate<'a> {
     pub(super) scenarios: Scenarios<'a>,
     pub(super) tell: Tell<'a>,
     pub(super) skipped: Vec<Skipped>,
+    /// What scenarios showed, by objective, in seconds.
+    pub(super) observed: BTreeMap<String, f64>,
 }
 
 impl Gate<'_> {
     fn compare(&mut self, sides: &[Side]) -> Result<(Vec<Row>, Vec<Measurement>), GateError> {
-        let benchmarks: Vec<_> = self
-            .program
-            .list()?
-            .into_iter()
-            .filter(|benchmark| benchmark.name.contains(self.filter))
-            .collect();
+        let mut benchmarks = self.program.list()?;
+        if benchmarks.iter().any(|benchmark| benchmark.name == self.filter) {
+            benchmarks.retain(|benchmark| benchmark.name == self.filter);
+        } else {
+            benchmarks.retain(|benchmark| benchmark.name.contains(self.filter));
+        }
         let readings = self.read(&benchmarks)?;
         let mut rows = Vec::new();
         for side in sides {
@@ -145,18 +148,18 @@ impl Gate<'_> {
         for scenario in self.scenarios.all {
             rows.extend(self.objectives(scenario, sides)?);
         }
+        rows.extend(self.gone(sides, &benchmarks)?);
         if rows.is_empty() && self.skipped.is_empty() {
             return Err(GateError::NothingMatches { filter: self.filter.to_owned() });
         }
-        Ok((rows, measurements(&readings)))
+        Ok((rows, measurements(&readings, &self.observed)))
     }
 
     /// The programs of the side to compare with.
     pub(super) fn base(&self, side: &Side) -> Result<Build, GateError> {
         let Commit { id, tree } = &side.commit;
-        if !self.builds.has(tree, Variant::Plain) {
-            // Says what to do where a clone is shallow.
-            self.builds.repository().commit(id)?;
+        if !self.builds.has(tree, Variant::Plain) && !self.builds.repository().has(tree) {
+            return Err(GateError::UnknownRevision { revision: id.clone() });
         }
         let what = format!("the baseline {}", short(id));
         let tell = || (self.tell)(&Step::Building { what: &what });
@@ -174,7 +177,7 @@ pub(super) fn short(revision: &str) -> &str {
 }
 
 /// What is kept for the trend.
-fn measurements(readings: &Readings) -> Vec<Measurement> {
+fn measurements(readings: &Readings, observed: &BTreeMap<String, f64>) -> Vec<Measurement> {
     let measurement =
         |(name, (reading, instructions)): (&String, &(Reading, Option<f64>))| Measurement {
             benchmark: name.clone(),
@@ -184,5 +187,14 @@ fn measurements(readings: &Readings) -> Vec<Measurement> {
             p10: reading.p10,
             instructions: *instructions,
         };
-    readings.iter().map(measurement).collect()
+    // A run of a scenario has one value.
+    let objective = |(name, seconds): (&String, &f64)| Measurement {
+        benchmark: name.clone(),
+        unit: "ns".to_owned(),
+        mean: seconds * 1e9,
+        median: seconds * 1e9,
+        p10: seconds * 1e9,
+        instructions: None,
+    };
+    readings.iter().map(measurement).chain(observed.iter().map(objective)).collect()
 }

@@ -33,7 +33,7 @@ pub(crate) fn baseline() -> Baseline {
         runs: baseline::MIN_RUNS,
         instructions: Some(912.0),
     };
-    let objective = StoredObjective { seconds: 0.012, calibration: 2e4, tau: 0.05, runs: 8 };
+    let objective = StoredObjective { seconds: 0.012, tau: 0.05, runs: 8 };
     let objectives = [("database-paths: reads.latency.p50 in steady".to_owned(), objective)];
     Baseline {
         schema: baseline::SCHEMA.to_owned(),

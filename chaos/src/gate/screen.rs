@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Calibrations before and after a benchmark that are further apart say that the machine changed meanwhile.
-const MAX_DRIFT: f64 = 0.05;
+pub(super) const MAX_DRIFT: f64 = 0.05;
 
 /// A baseline whose own runs scatter more than this, in logarithms, acquits nobody.
 const MAX_TAU: f64 = 0.03;

@@ -38,7 +38,7 @@ pub fn terminal(report: &GateReport) -> String {
     for (row, cells) in report.rows.iter().zip(&cells) {
         let word = styled(style(row.verdict), &format!("{:12}", word(row.verdict)));
         lines.push(format!("     {word}  {}", laid_out(cells.each_ref().map(String::as_str))));
-        if row.verdict != Verdict::Pass {
+        if row.verdict != Verdict::Pass || row.has_remark() {
             lines.push(format!("          {}", row.because));
         }
     }
@@ -62,6 +62,7 @@ pub fn markdown(report: &GateReport) -> String {
     for row in &report.rows {
         let [name, screen, proof, instructions] = cells(row).map(|cell| escaped(&cell));
         let verdict = match row.verdict {
+            Verdict::Pass if row.has_remark() => format!("pass: {}", escaped(&row.because)),
             Verdict::Pass => "pass".to_owned(),
             verdict => format!("**{}**: {}", word(verdict).to_lowercase(), escaped(&row.because)),
         };
@@ -81,7 +82,8 @@ pub fn markdown(report: &GateReport) -> String {
 pub fn annotations(report: &GateReport) -> String {
     let annotation = |row: &Row| {
         let level = match row.verdict {
-            Verdict::Pass => return None,
+            Verdict::Pass if !row.has_remark() => return None,
+            Verdict::Pass => "notice",
             Verdict::Inconclusive => "warning",
             Verdict::Regression => "error",
         };
@@ -97,7 +99,7 @@ pub fn annotations(report: &GateReport) -> String {
 
 /// What was accepted, and how it differs from what was stored before.
 pub fn accepted(accepted: &Accepted) -> String {
-    let Accepted { baseline, before, path, lacking } = accepted;
+    let Accepted { baseline, before, path } = accepted;
     let mut lines = Vec::new();
     for (name, stored) in &baseline.benchmarks {
         let old = before.as_ref().and_then(|before| before.benchmarks.get(name));
@@ -114,9 +116,6 @@ pub fn accepted(accepted: &Accepted) -> String {
     for (name, stored) in baseline.objectives.values().flatten() {
         let (time, tau) = (time(stored.seconds * 1e9), stored.tau * 100.0);
         lines.push(format!("     {name:48} {time:>10}  ± {tau:4.1} %"));
-    }
-    for (what, reason) in lacking {
-        lines.push(format!("     {what} has no stored values: {reason}"));
     }
     let revision = short(&baseline.revision);
     lines.push(format!("accepted {revision} for {}: {}", baseline.class, path.display()));
@@ -298,9 +297,8 @@ mod tests {
         for stored in before.benchmarks.values_mut() {
             stored.mean *= 0.8;
         }
-        let lacking = vec![("database-paths".to_owned(), "PostgreSQL is missing".to_owned())];
         let path = "baselines/class/rolling.json".into();
-        let done = Accepted { baseline: now, before: Some(before), path, lacking };
+        let done = Accepted { baseline: now, before: Some(before), path };
         check("gate_accepted", &accepted(&done));
         for (nanoseconds, text) in
             [(5.0, "5.00 ns"), (999.6, "1.00 µs"), (212_000.0, "212 µs"), (1.5e9, "1.50 s")]

@@ -59,6 +59,19 @@ fn small_steps_do_not_add_up_unseen() {
 }
 
 #[test]
+fn what_was_accepted_to_be_gone_or_new_is_no_matter_of_the_anchor() {
+    let project = Project::new();
+    project.scenarios("baseline accept --anchor").expect(0);
+    project.becomes(Benches { names: &["pool/health", "pool/new"], ..Benches::USUAL });
+    project.commit();
+    project.scenarios("baseline accept").expect(0);
+    project.commit();
+    let ended = project.scenarios("gate").expect(0);
+    assert!(ended.stdout.contains("pool/health (anchor)"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("pool/acquire/1"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_machine_of_another_class_proves_everything_and_says_so() {
     let project = Project::new();
     project.scenarios("baseline accept").expect(0);

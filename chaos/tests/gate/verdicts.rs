@@ -76,6 +76,10 @@ fn what_is_new_passes_and_what_is_gone_must_be_accepted() {
     assert_eq!(project.row("pool/acquire/1")["presence"], "gone");
     assert_eq!(project.row("pool/acquire/1")["verdict"], "inconclusive");
     project.scenarios("gate pool/new").expect(0);
+    // Without stored times the baseline's build says what it had.
+    project.scenarios("gate --base HEAD").expect(2);
+    assert_eq!(project.row("pool/new")["presence"], "new");
+    assert_eq!(project.row("pool/acquire/1")["presence"], "gone");
     let ended = project.scenarios("gate nonsense").expect(4);
     assert!(ended.stderr.contains("nothing that is gated has `nonsense`"), "{}", ended.stderr);
 }
@@ -93,6 +97,7 @@ fn an_injected_slowdown_is_found_or_passes_as_it_should() {
 #[test]
 fn a_build_that_fails_is_an_error_and_never_a_verdict() {
     let project = accepted();
+    project.scenarios("gate").expect(0);
     std::fs::write(project.root().join("chaos/lib.rs"), "no rust").unwrap();
     let ended = project.scenarios("gate").expect(70);
     assert!(ended.stderr.contains("could not be built"), "{}", ended.stderr);
