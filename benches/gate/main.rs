@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             print(&slices::take(&mut kernel, Duration::from_millis(time_ms)))
         }
         Some(Command::Count { benchmark }) => print(&count::count(benchmark)?),
-        Some(Command::Calibrate { class }) => print(&calibration::calibrate(class)?),
+        Some(Command::Calibrate { class }) => print(&calibration::calibrate(class)),
     }
 }
 

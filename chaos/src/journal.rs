@@ -286,7 +286,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let begun = r#"{"begun":{"number":1,"undo":{"place":{"folder":"/data"}}}}"#;
         let torn = r#"{"begun":{"number":2,"un"#;
-        let text = format!("{{\"runner\":{{\"pid\":1,\"started\":7}}}}\n{begun}\n{torn}");
+        // A process lives under this number, but not since then: no kernel counts so many ticks.
+        let started = u64::MAX;
+        let runner = format!("{{\"runner\":{{\"pid\":1,\"started\":{started}}}}}");
+        let text = format!("{runner}\n{begun}\n{torn}");
         fs::write(folder.path().join("old.jsonl"), text).unwrap();
         let found = find(folder.path()).unwrap();
         assert!(!found[0].alive);

@@ -58,12 +58,16 @@ impl Instructions {
 
 /// What counts instructions: `valgrind`, if it is installed.
 #[derive(Debug, Clone)]
-pub struct Counter(());
+pub struct Counter {
+    valgrind: &'static str,
+}
 
 impl Counter {
     /// Looks for `valgrind`.
     pub fn find() -> Option<Self> {
-        said(Command::new("valgrind").arg("--version")).ok().map(|_| Self(()))
+        let valgrind = "valgrind";
+        said(Command::new(valgrind).arg("--version")).ok()?;
+        Some(Self { valgrind })
     }
 
     /// How many instructions an iteration of this benchmark takes.
@@ -78,7 +82,7 @@ impl Counter {
             "--toggle-collect=gate::*counted*".to_owned(),
             format!("--callgrind-out-file={}", out.display()),
         ];
-        let iterations = program.count(benchmark, &arguments)?;
+        let iterations = program.count(benchmark, self.valgrind, &arguments)?;
         let text = fs::read_to_string(&out).map_err(|source| GateError::io(&out, source))?;
         match total(&text) {
             Some(total) if total > 0 && iterations > 0 => Ok(total as f64 / iterations as f64),

@@ -84,14 +84,14 @@ impl Gate<'_> {
         };
         names.retain(|name| benchmarks.iter().all(|benchmark| benchmark.name != *name));
         let objectives =
-            side.stored.iter().flat_map(|it| it.objectives.get(self.scenarios.provider));
+            side.stored.iter().filter_map(|it| it.objectives.get(self.scenarios.provider));
         let is_there = |name: &str| {
             let mut all = self.scenarios.all.iter();
             all.any(|scenario| objective::names(scenario).any(|objective| objective == name))
         };
         let objectives = objectives.flat_map(|it| it.keys()).filter(|name| !is_there(name));
         names.extend(objectives.cloned());
-        names.retain(|name| name.contains(self.filter));
+        names.retain(|name| self.is_wanted(name, benchmarks));
         Ok(names.iter().map(|name| Row::new(name, side.kind, side.limit, Presence::Gone)).collect())
     }
 
@@ -154,7 +154,7 @@ impl Gate<'_> {
 
     /// Every arm once, in an order that turns round from round to round.
     fn round(&self, base: &Program, benchmark: &str, at: usize) -> Result<Round, GateError> {
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             let base_figures = base.sample(benchmark)?;
             let head = self.program.sample(benchmark)?;
             let control = base.sample(benchmark)?;

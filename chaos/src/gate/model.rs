@@ -166,6 +166,7 @@ impl Row {
     }
 
     /// With the verdict that follows from the rest.
+    #[must_use]
     pub fn judged(mut self) -> Self {
         (self.verdict, self.because) = self.judge();
         self

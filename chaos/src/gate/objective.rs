@@ -70,11 +70,10 @@ fn observed(report: &Report) -> Observation {
         let broken = report.assertions.iter().find(|it| it.verdict != Verdict::Pass);
         let why = report.reason.clone().or_else(|| broken.map(|it| it.text.clone()));
         let why = why.unwrap_or_default();
-        return match report.verdict {
-            Verdict::Skipped => Observation::Skipped(why),
-            verdict => {
-                Observation::Failed(format!("the scenario ended {}: {why}", verdict.as_str()))
-            }
+        return if report.verdict == Verdict::Skipped {
+            Observation::Skipped(why)
+        } else {
+            Observation::Failed(format!("the scenario ended {}: {why}", report.verdict.as_str()))
         };
     }
     let mut values = BTreeMap::new();

@@ -115,9 +115,14 @@ impl Program {
     }
 
     /// Runs a benchmark under `valgrind` with these arguments, and says how many iterations it counted.
-    pub(super) fn count(&self, benchmark: &str, valgrind: &[String]) -> Result<u64, GateError> {
-        let mut command = Command::new("valgrind");
-        command.args(valgrind).arg(&self.path).args(self.switches()).args(["count", benchmark]);
+    pub(super) fn count(
+        &self,
+        benchmark: &str,
+        valgrind: &str,
+        arguments: &[String],
+    ) -> Result<u64, GateError> {
+        let mut command = Command::new(valgrind);
+        command.args(arguments).arg(&self.path).args(self.switches()).args(["count", benchmark]);
         let text = said(&mut command)?;
         let Iterations { iterations } = self.understood(&text)?;
         Ok(iterations)

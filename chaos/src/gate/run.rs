@@ -12,7 +12,7 @@ use super::error::GateError;
 use super::instructions::Counter;
 use super::model::{self, GateReport, Measurement, Row, SCHEMA, Skipped};
 use super::objective::RunScenario;
-use super::program::Program;
+use super::program::{Benchmark, Program};
 use super::repository::Commit;
 use super::screen::Reading;
 use super::side::{Side, sides};
@@ -134,12 +134,9 @@ pub(super) struct Gate<'a> {
 
 impl Gate<'_> {
     fn compare(&mut self, sides: &[Side]) -> Result<(Vec<Row>, Vec<Measurement>), GateError> {
-        let mut benchmarks = self.program.list()?;
-        if benchmarks.iter().any(|benchmark| benchmark.name == self.filter) {
-            benchmarks.retain(|benchmark| benchmark.name == self.filter);
-        } else {
-            benchmarks.retain(|benchmark| benchmark.name.contains(self.filter));
-        }
+        let listed = self.program.list()?;
+        let wanted = |benchmark: &&Benchmark| self.is_wanted(&benchmark.name, &listed);
+        let benchmarks: Vec<Benchmark> = listed.iter().filter(wanted).cloned().collect();
         let readings = self.read(&benchmarks)?;
         let mut rows = Vec::new();
         for side in sides {
@@ -164,6 +161,16 @@ impl Gate<'_> {
         let what = format!("the baseline {}", short(id));
         let tell = || (self.tell)(&Step::Building { what: &what });
         self.builds.of(tree, Variant::Plain, tell)
+    }
+
+    /// Whether a name is asked for, among these benchmarks: it is the one that the filter names, or has the filter in it
+    /// where it names none.
+    pub(super) fn is_wanted(&self, name: &str, benchmarks: &[Benchmark]) -> bool {
+        if benchmarks.iter().any(|benchmark| benchmark.name == self.filter) {
+            name == self.filter
+        } else {
+            name.contains(self.filter)
+        }
     }
 
     pub(super) fn skip(&mut self, what: &str, reason: &str) {

@@ -47,20 +47,20 @@ pub(crate) fn baseline() -> Baseline {
     }
 }
 
-fn screening(ratio: f64, finding: Finding) -> Option<Screening> {
-    Some(Screening { ratio: Some(ratio), sigma: Some(0.01), finding })
+fn screening(ratio: f64, finding: Finding) -> Screening {
+    Screening { ratio: Some(ratio), sigma: Some(0.01), finding }
 }
 
-fn proof(ratio: f64, outcome: Outcome) -> Option<Proof> {
+fn proof(ratio: f64, outcome: Outcome) -> Proof {
     let estimate = |ratio: f64| Estimate { ratio, low: ratio - 0.012, high: Some(ratio + 0.015) };
-    Some(Proof {
+    Proof {
         rounds: 15,
         p10: estimate(ratio),
         mean: estimate(ratio + 0.01),
         control: Estimate { ratio: 1.001, low: 0.93, high: Some(1.04) },
         blind_to_tail: false,
         outcome,
-    })
+    }
 }
 
 /// With every kind of verdict.
@@ -69,24 +69,24 @@ pub(crate) fn report() -> GateReport {
     let counts = |head| Some(Instructions::of(912.0, head, 1.10));
     let rows = vec![
         Row {
-            screening: screening(1.21, Finding::Slower),
-            proof: proof(1.204, Outcome::Slower),
+            screening: Some(screening(1.21, Finding::Slower)),
+            proof: Some(proof(1.204, Outcome::Slower)),
             instructions: counts(941.0),
             ..row("pool/acquire/1")
         },
         Row {
-            screening: screening(1.004, Finding::Fine),
+            screening: Some(screening(1.004, Finding::Fine)),
             instructions: counts(912.0),
             ..row("pool/health")
         },
         Row {
-            screening: screening(1.12, Finding::UnsteadyMachine),
-            proof: proof(1.01, Outcome::Noisy),
+            screening: Some(screening(1.12, Finding::UnsteadyMachine)),
+            proof: Some(proof(1.01, Outcome::Noisy)),
             ..row("index/chunk")
         },
         Row {
-            screening: screening(1.2, Finding::Slower),
-            proof: proof(1.02, Outcome::NotSlower),
+            screening: Some(screening(1.2, Finding::Slower)),
+            proof: Some(proof(1.02, Outcome::NotSlower)),
             against: Some(Kind::Anchor),
             limit: 1.25,
             ..row("index/chunk")

@@ -36,13 +36,12 @@ pub(super) fn find(base: &Program, slowed: &Path, wanted: f64) -> Result<Slowdow
         known.push((steps, measured));
         let best = closest(&known, wanted);
         let is_close = best.is_some_and(|(_, measured)| (measured - wanted).abs() <= CLOSE);
-        match next(&known, wanted).filter(|_| !is_close && known.len() < TRIES) {
-            Some(next) => steps = next,
-            None => {
-                let (steps, measured) = best.unwrap_or_default();
-                return accepted(Slowdown { wanted, measured, steps });
-            }
-        }
+        let is_over = is_close || known.len() >= TRIES;
+        let Some(next) = next(&known, wanted).filter(|_| !is_over) else {
+            let (steps, measured) = best.unwrap_or_default();
+            return accepted(Slowdown { wanted, measured, steps });
+        };
+        steps = next;
     }
 }
 
@@ -88,7 +87,7 @@ fn next(known: &[(u32, f64)], wanted: f64) -> Option<u32> {
 fn ratio(base: &Program, head: &Program) -> Result<f64, GateError> {
     let mut ratios = Vec::new();
     for pair in 0..PAIRS {
-        let (base, head) = if pair % 2 == 0 {
+        let (base, head) = if pair & 1 == 0 {
             let base = base.sample(BENCHMARK)?;
             (base, head.sample(BENCHMARK)?)
         } else {

@@ -64,7 +64,9 @@ pub fn markdown(report: &GateReport) -> String {
         let verdict = match row.verdict {
             Verdict::Pass if row.has_remark() => format!("pass: {}", escaped(&row.because)),
             Verdict::Pass => "pass".to_owned(),
-            verdict => format!("**{}**: {}", word(verdict).to_lowercase(), escaped(&row.because)),
+            verdict @ (Verdict::Inconclusive | Verdict::Regression) => {
+                format!("**{}**: {}", word(verdict).to_lowercase(), escaped(&row.because))
+            }
         };
         text.extend(
             [&name, &screen, &proof, &instructions, &verdict].map(|cell| format!("| {cell} ")),

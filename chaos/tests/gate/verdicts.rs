@@ -76,6 +76,10 @@ fn what_is_new_passes_and_what_is_gone_must_be_accepted() {
     assert_eq!(project.row("pool/acquire/1")["presence"], "gone");
     assert_eq!(project.row("pool/acquire/1")["verdict"], "inconclusive");
     project.scenarios("gate pool/new").expect(0);
+    project.becomes(Benches { names: &["pool/acquire/1"], ..Benches::USUAL });
+    project.scenarios("gate pool/acquire/1").expect(0);
+    project.scenarios("gate pool").expect(2);
+    project.becomes(Benches { names: &["pool/health", "pool/new"], ..Benches::USUAL });
     // Without stored times the baseline's build says what it had.
     project.scenarios("gate --base HEAD").expect(2);
     assert_eq!(project.row("pool/new")["presence"], "new");
