@@ -123,7 +123,7 @@ pub(crate) fn report() -> GateReport {
             mean: 255.0,
             median: 254.0,
             p10: 250.0,
-            instructions: Some(941.0),
+            instructions: Some(940.7),
         }],
     }
 }

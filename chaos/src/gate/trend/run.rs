@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
+use super::super::model::{Measurement, SCHEMA};
 use super::history::{Row, RowError};
-
-/// The version of the report that is read, in its field `schema`.
-pub const SCHEMA: &str = "gate-report/v1";
+use crate::report::number::whole;
 
 /// Why the gate's report could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -74,16 +73,6 @@ struct Report {
     measurements: Vec<Measurement>,
 }
 
-#[derive(Deserialize)]
-struct Measurement {
-    benchmark: String,
-    unit: String,
-    mean: f64,
-    median: f64,
-    p10: f64,
-    instructions: Option<u64>,
-}
-
 /// Reads the report of a gate, as rows for the history.
 pub fn read(path: &Path) -> Result<Vec<Row>, RunError> {
     let text = fs::read_to_string(path).map_err(|source| {
@@ -112,7 +101,7 @@ pub fn read(path: &Path) -> Result<Vec<Row>, RunError> {
             mean,
             median,
             p10,
-            instructions,
+            instructions: instructions.map(whole),
         }
         .checked()
     };
@@ -124,6 +113,7 @@ pub fn read(path: &Path) -> Result<Vec<Row>, RunError> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::super::sample;
     use super::*;
 
     fn report() -> Value {
@@ -135,7 +125,7 @@ mod tests {
             "verdict": "pass",
             "measurements": [
                 { "benchmark": "pool/acquire/1", "unit": "ns", "mean": 130.0, "median": 127.5, "p10": 121.0,
-                  "instructions": 1234, "samples": 100 },
+                  "instructions": 1233.8, "samples": 100 },
                 { "benchmark": "embed/long", "unit": "ns", "mean": 2e6, "median": 2e6, "p10": 1.9e6,
                   "instructions": null },
             ],
@@ -165,6 +155,16 @@ mod tests {
         };
         assert_eq!(rows[0], expected);
         assert_eq!((rows.len(), rows[1].instructions), (2, None));
+    }
+
+    #[test]
+    fn what_the_gate_writes_is_read() {
+        let report = sample::report();
+        let rows = read_text(&serde_json::to_string(&report).unwrap()).unwrap();
+        let names: Vec<_> = rows.iter().map(|row| row.benchmark.clone()).collect();
+        let measured = report.measurements.iter().map(|measured| measured.benchmark.clone());
+        assert_eq!(names, measured.collect::<Vec<_>>());
+        assert_eq!(rows[0].revision, report.revision);
     }
 
     #[test]
