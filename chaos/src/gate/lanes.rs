@@ -41,18 +41,17 @@ impl Gate<'_> {
         benchmarks: &[Benchmark],
         readings: &Readings,
     ) -> Result<Vec<Row>, GateError> {
+        // What stored times do not know, the baseline's build did not have; without any it is asked.
+        let known = match side.stored {
+            Some(_) => Vec::new(),
+            None => self.base_names(side)?,
+        };
         let mut rows = Vec::new();
         for benchmark in benchmarks {
             let name = &benchmark.name;
             let stored = side.stored.as_ref().and_then(|it| it.benchmarks.get(name));
-            let presence = match stored {
-                Some(_) => Presence::Both,
-                // What the stored times do not know, the baseline's build did not have.
-                None if side.stored.is_none() && self.base_names(side)?.contains(name) => {
-                    Presence::Both
-                }
-                None => Presence::New,
-            };
+            let is_known = stored.is_some() || known.contains(name);
+            let presence = if is_known { Presence::Both } else { Presence::New };
             let mut row = Row::new(name, side.kind, side.limit, presence);
             if let (Presence::Both, Some((reading, counted))) = (presence, readings.get(name)) {
                 let screening = stored.map(|it| Screening::of(it, reading, side.limit));

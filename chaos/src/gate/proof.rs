@@ -64,7 +64,8 @@ impl Rules {
     }
 
     /// For an objective of a scenario, one of `suspects`. A round takes as long as three runs of the scenario, so
-    /// there are few of them; and a database is never as steady as a loop.
+    /// there are few of them; and a database is never as steady as a loop: medians of runs scatter by up to 6 % on a quiet
+    /// machine, so that the ratios of nine rounds lie in an interval of up to 40 % and their middle is off by a few percent.
     pub fn objective(limit: f64, suspects: usize) -> Self {
         Self {
             limit,

@@ -215,6 +215,8 @@ fn none() -> String {
 
 fn screened(screening: Screening) -> String {
     let ratio = screening.ratio.map(percent).unwrap_or_default();
+    let error = screening.sigma.map(|sigma| format!(" ± {:.1}", sigma * 100.0));
+    let ratio = ratio + &error.unwrap_or_default();
     match screening.finding {
         Finding::Fine => ratio,
         Finding::Slower => format!("{ratio}, slower?"),
